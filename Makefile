@@ -1,0 +1,112 @@
+# fgfmd: build, test, install. `make help` lists the targets.
+
+VERSION     := 0.1.0
+B           ?= build
+PREFIX      ?= /usr/local
+SYSCONFDIR  ?= /etc
+CC          ?= cc
+PKG_CONFIG  ?= pkg-config
+CFLAGS      ?= -O2 -g
+
+# Rooms in link order: each may use those to its right (test/layers.sh checks the includes).
+ROOMS       := agent rollback trustlist tun config base
+
+WARNINGS    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
+               -Wvla -Wformat=2 -Wno-format-truncation -Wundef -Wconversion -Wno-sign-conversion
+ifeq ($(WERROR),1)
+WARNINGS    += -Werror
+endif
+ifeq ($(SANITIZE),)
+HARDEN_C    := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fcf-protection
+else
+HARDEN_C    := -fPIE -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+SAN_L       := -fsanitize=$(SANITIZE)
+endif
+HARDEN_L    := -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed
+
+# The moment of this build: a lower bound for "now" on a box without a clock battery.
+BUILD_EPOCH := $(or $(SOURCE_DATE_EPOCH),$(shell date +%s))
+
+# mbedTLS 2.28 has no pkg-config file; MBEDTLS_CFLAGS and MBEDTLS_LIBS point at another copy.
+MBEDTLS_LIBS ?= -lmbedtls -lmbedx509 -lmbedcrypto
+NL_CFLAGS   := $(shell $(PKG_CONFIG) --cflags libnl-route-3.0 2>/dev/null)
+NL_LIBS     := -lnl-route-3 -lnl-3
+LIBS_base      := $(MBEDTLS_LIBS) -lcjson -lm
+LIBS_config    := $(LIBS_base)
+LIBS_trustlist := $(LIBS_base)
+LIBS_tun       := $(NL_LIBS) $(LIBS_base)
+LIBS_rollback  := $(LIBS_base)
+LIBS_agent     := -lcares $(NL_LIBS) $(LIBS_base)
+
+# Rooms a room may use, itself first: what a unit test of that room links.
+USES_base      := base
+USES_config    := config base
+USES_trustlist := trustlist base
+USES_tun       := tun base
+USES_rollback  := rollback config base
+USES_agent     := $(ROOMS)
+
+CPP_ALL := -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DSYSCONFDIR='"$(SYSCONFDIR)"' -I. -I$(B) $(MBEDTLS_CFLAGS) $(NL_CFLAGS)
+CC_ALL   = $(CC) $(CPP_ALL) $(WARNINGS) $(HARDEN_C) $(CFLAGS) $(CPPFLAGS)
+LD_ALL   = $(CC) $(HARDEN_L) $(SAN_L) $(CFLAGS) $(LDFLAGS)
+
+MAINS    := agent/main.c agent/fgfmctl.c
+SRC      := $(filter-out $(MAINS),$(wildcard $(ROOMS:=/*.c))) $(wildcard config/*.S)
+OBJ      := $(patsubst %,$(B)/obj/%.o,$(basename $(SRC)))
+ROOM_LIB  = $(B)/lib$(1).a
+LIBS_OF   = $(foreach r,$(USES_$(1)),$(call ROOM_LIB,$(r)))
+
+all: $(B)/fgfmd $(B)/fgfmctl ## build the daemon and its tool
+
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC_ALL) -MMD -MP -c $< -o $@
+
+$(B)/obj/%.o: %.S
+	@mkdir -p $(@D)
+	$(CC) -I. -c $< -o $@
+
+# The build time is that of the newest source.
+$(B)/obj/base/clock.o: CPPFLAGS += -DBUILD_EPOCH=$(BUILD_EPOCH)
+$(B)/obj/base/clock.o: $(SRC)
+
+$(B)/obj/config/builtin.o: $(wildcard etc/schema.d/*.json)
+
+define room_rule
+$(call ROOM_LIB,$(1)): $(filter $(B)/obj/$(1)/%,$(OBJ))
+	@rm -f $$@
+	ar rcs $$@ $$^
+endef
+$(foreach r,$(ROOMS),$(eval $(call room_rule,$(r))))
+
+$(B)/fgfmd: $(B)/obj/agent/main.o $(call LIBS_OF,agent)
+	$(LD_ALL) -o $@ $^ $(LIBS_agent)
+
+$(B)/fgfmctl: $(B)/obj/agent/fgfmctl.o $(call LIBS_OF,agent)
+	$(LD_ALL) -o $@ $^ $(LIBS_agent) -ledit
+
+# Unit tests: test/unit/test_ROOM_FILE.c links ROOM and the rooms below it. A test that needs functions replaced at
+# link time names them in a line "// wrap: read fsync" of its source.
+UNIT     := $(wildcard test/unit/test_*.c)
+UNIT_BIN := $(UNIT:test/unit/%.c=$(B)/unit/%)
+room_of   = $(word 2,$(subst _, ,$(1)))
+
+.SECONDEXPANSION:
+$(B)/unit/%: $(B)/obj/test/unit/%.o $$(call LIBS_OF,$$(call room_of,$$*))
+	@mkdir -p $(@D)
+	$(LD_ALL) $(addprefix -Wl$(comma)--wrap=,$(shell sed -n 's,^// wrap: ,,p' test/unit/$*.c)) \
+	  -o $@ $^ $(LIBS_$(call room_of,$*)) -lcmocka
+comma := ,
+
+unit: $(UNIT_BIN) ## build and run the unit tests
+	@test/run-unit.sh $(UNIT_BIN)
+
+clean: ## remove what was built
+	rm -rf $(B) build-*
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+.PHONY: all unit clean help
+.SECONDARY:
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

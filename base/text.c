@@ -1,0 +1,173 @@
+#include "base/text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+int
+text_copy(char *dst, size_t size, const char *src)
+{
+	size_t n = strlen(src);
+
+	if (n >= size) {
+		dst[0] = '\0';
+		return -ENAMETOOLONG;
+	}
+	memcpy(dst, src, n + 1);
+	return 0;
+}
+
+/* The escaped form of one byte; at most 4 characters. */
+static size_t
+escape_byte(char out[5], unsigned char c)
+{
+	static const char named[][2] = {{'\n', 'n'}, {'\r', 'r'}, {'\t', 't'}, {'\\', '\\'}};
+
+	for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {
+		if (c == (unsigned char)named[i][0]) {
+			out[0] = '\\';
+			out[1] = named[i][1];
+			return 2;
+		}
+	}
+	if (c >= 0x20 && c < 0x7f) {
+		out[0] = (char)c;
+		return 1;
+	}
+	return (size_t)snprintf(out, 5, "\\x%02x", c);
+}
+
+char *
+text_escape(char *dst, size_t size, const void *src, size_t len)
+{
+	const unsigned char *p = src;
+	const size_t tail = sizeof("...") - 1;
+	size_t used = 0;
+	char one[5];
+
+	if (!size)
+		return dst;
+	for (size_t i = 0; i < len; i++) {
+		size_t n = escape_byte(one, p[i]);
+		/* keep room for the dots unless this is the last byte and it fits */
+		if (used + n + (i + 1 < len ? tail : 0) >= size) {
+			if (used + tail < size) {
+				memcpy(dst + used, "...", tail);
+				used += tail;
+			}
+			break;
+		}
+		memcpy(dst + used, one, n);
+		used += n;
+	}
+	dst[used] = '\0';
+	return dst;
+}
+
+int
+text_u64(const char *s, uint64_t max, uint64_t *out)
+{
+	uint64_t v = 0;
+
+	if (!*s)
+		return -EINVAL;
+	for (; *s; s++) {
+		uint64_t digit;
+
+		if (*s < '0' || *s > '9')
+			return -EINVAL;
+		digit = (uint64_t)(*s - '0');
+		if (v > max / 10 || (v == max / 10 && digit > max % 10))
+			return -ERANGE;
+		v = v * 10 + digit;
+	}
+	*out = v;
+	return 0;
+}
+
+int
+text_i64(const char *s, int64_t min, int64_t max, int64_t *out)
+{
+	bool negative = *s == '-';
+	uint64_t v;
+	int rc = text_u64(s + (negative ? 1 : 0), (uint64_t)INT64_MAX, &v);
+	int64_t n;
+
+	if (rc)
+		return rc;
+	n = negative ? -(int64_t)v : (int64_t)v;
+	if (n < min || n > max)
+		return -ERANGE;
+	*out = n;
+	return 0;
+}
+
+char *
+text_hex(char *dst, size_t size, const void *src, size_t len)
+{
+	static const char digits[] = "0123456789abcdef";
+	const unsigned char *p = src;
+	size_t used = 0;
+
+	if (!size)
+		return dst;
+	for (size_t i = 0; i < len && used + 2 < size; i++) {
+		dst[used++] = digits[p[i] >> 4];
+		dst[used++] = digits[p[i] & 15];
+	}
+	dst[used] = '\0';
+	return dst;
+}
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)tolower((unsigned char)c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+int
+text_unhex(void *dst, size_t len, const char *hex)
+{
+	unsigned char *p = dst;
+
+	if (strlen(hex) != 2 * len)
+		return -EINVAL;
+	for (size_t i = 0; i < len; i++) {
+		if (hex_digit(hex[2 * i]) < 0 || hex_digit(hex[2 * i + 1]) < 0)
+			return -EINVAL;
+	}
+	for (size_t i = 0; i < len; i++)
+		p[i] = (unsigned char)(hex_digit(hex[2 * i]) << 4 | hex_digit(hex[2 * i + 1]));
+	return 0;
+}
+
+char *
+text_utc(char *dst, size_t size, int64_t s)
+{
+	time_t t = (time_t)s;
+	struct tm tm;
+
+	if (!gmtime_r(&t, &tm) || !strftime(dst, size, "%Y-%m-%d %H:%M:%S", &tm))
+		snprintf(dst, size, "@%" PRId64, s);
+	return dst;
+}
+
+char *
+text_span(char *dst, size_t size, int64_t s)
+{
+	int64_t days = s / 86400;
+
+	s %= 86400;
+	if (days)
+		snprintf(dst, size, "%" PRId64 "d %02d:%02d:%02d", days, (int)(s / 3600), (int)(s / 60 % 60),
+			 (int)(s % 60));
+	else
+		snprintf(dst, size, "%02d:%02d:%02d", (int)(s / 3600), (int)(s / 60 % 60), (int)(s % 60));
+	return dst;
+}
