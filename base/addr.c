@@ -60,6 +60,23 @@ addr_parse_mask(const char *s, uint8_t *prefix)
 	return 0;
 }
 
+int
+addr_parse_and_mask(const char *s, struct addr *out)
+{
+	const char *space = strchr(s, ' ');
+	char host[ADDR_TEXT];
+	struct addr a;
+
+	if (!space || (size_t)(space - s) >= sizeof(host))
+		return -EINVAL;
+	memcpy(host, s, (size_t)(space - s));
+	host[space - s] = '\0';
+	if (addr_parse_host(host, &a) || a.family != AF_INET || addr_parse_mask(space + 1, &a.prefix))
+		return -EINVAL;
+	*out = a;
+	return 0;
+}
+
 bool
 addr_is_any(const struct addr *a)
 {

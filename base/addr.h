@@ -23,6 +23,9 @@ int addr_parse_prefix(const char *s, struct addr *out);
 /* A dotted mask of contiguous ones to its length: 0 or -EINVAL. */
 int addr_parse_mask(const char *s, uint8_t *prefix);
 
+/* "ADDRESS MASK" with one space, as addr_and_mask() writes it; IPv4 only. 0 or -EINVAL. */
+int addr_parse_and_mask(const char *s, struct addr *out);
+
 bool addr_is_any(const struct addr *a);                          /* 0.0.0.0 or :: */
 bool addr_equal(const struct addr *a, const struct addr *b);     /* with the prefix length */
 bool addr_same_host(const struct addr *a, const struct addr *b); /* without */

@@ -16,7 +16,7 @@ buf_free(struct buf *b)
 
 /* Moves unread bytes to the front and makes room for n more plus a NUL. */
 static int
-buf_reserve(struct buf *b, size_t n)
+make_room(struct buf *b, size_t n)
 {
 	size_t need, cap;
 	uint8_t *p;
@@ -43,6 +43,16 @@ buf_reserve(struct buf *b, size_t n)
 	b->cap = cap;
 	b->off = 0;
 	return 0;
+}
+
+static int
+buf_reserve(struct buf *b, size_t n)
+{
+	int rc = make_room(b, n);
+
+	if (rc && !b->error)
+		b->error = rc;
+	return rc;
 }
 
 uint8_t *
@@ -128,6 +138,8 @@ void
 buf_cut(struct buf *b, size_t n)
 {
 	b->len = n;
+	if (!n)
+		buf_free(b);
 }
 
 char *

@@ -17,6 +17,7 @@ struct buf {
 	size_t len; /* unread bytes */
 	size_t cap;
 	size_t max; /* ceiling for `len`; an append beyond it fails with -EMSGSIZE and changes nothing */
+	int error;  /* the first failed append since the buffer was new or freed: several appends, one check */
 };
 
 #define BUF_INIT(ceiling) ((struct buf){.max = (ceiling)})

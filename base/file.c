@@ -183,6 +183,23 @@ file_set_aside(const char *path, struct err *e)
 }
 
 int
+file_link_aside(const char *path, struct err *e)
+{
+	char aside[PATH_MAX];
+	int n = snprintf(aside, sizeof(aside), "%s.corrupt", path);
+
+	if (n < 0 || (size_t)n >= sizeof(aside))
+		return err_sys(e, -ENAMETOOLONG, "%s", path);
+	if (unlink(aside) && errno != ENOENT)
+		return err_sys(e, -errno, "removing the older %s", aside);
+	if (!link(path, aside))
+		return file_sync_parent(path, e);
+	if (errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK)
+		return file_set_aside(path, e);
+	return err_sys(e, -errno, "linking %s to %s", path, aside);
+}
+
+int
 file_make_dir(const char *path, mode_t mode, struct err *e)
 {
 	char dir[PATH_MAX];

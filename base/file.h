@@ -29,6 +29,10 @@ int file_remove(const char *path, struct err *e);
 /* Renames a damaged file to "PATH.corrupt" (an older one there is overwritten) and makes that durable. */
 int file_set_aside(const char *path, struct err *e);
 
+/* For a damaged file that the caller replaces next: "PATH.corrupt" (an older one there is overwritten) becomes a second
+ * name of it, so that there is no instant without PATH. Where the file system has no links it is renamed. */
+int file_link_aside(const char *path, struct err *e);
+
 /* Creates a folder and its parents as needed with `mode`; one that exists is left as it is. */
 int file_make_dir(const char *path, mode_t mode, struct err *e);
 

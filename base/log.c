@@ -85,7 +85,7 @@ log_detach(struct log_sink *s)
 void
 log_sink_mask(struct log_sink *s, unsigned mask)
 {
-	s->mask = mask & DBG_ALL;
+	s->mask = mask & (DBG_ALL | DBG_CLI);
 	refresh_wanted();
 }
 

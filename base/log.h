@@ -20,6 +20,7 @@ enum {
 	DBG_PACKAGE = 64,
 	DBG_PACKET = 128,
 	DBG_ALL = 255,
+	DBG_CLI = 256, /* commands of installs and rollbacks, for shells: outside the mask operators set */
 };
 
 enum log_level { LOG_LEVEL_CRITICAL, LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE, LOG_LEVEL_INFO };

@@ -6,9 +6,11 @@
 #include <mbedtls/pk.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/version.h>
+#include <mbedtls/x509_crt.h>
 #include <psa/crypto.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/random.h>
 
 #include "base/crypto.h"
@@ -83,6 +85,12 @@ mbed_random(void *ctx, unsigned char *out, size_t len)
 	return crypto_random(out, len) ? MBEDTLS_ERR_ERROR_GENERIC_ERROR : 0;
 }
 
+size_t
+mbed_input_size(const char *data, size_t len)
+{
+	return strstr(data, "-----BEGIN ") ? len + 1 : len;
+}
+
 int
 mbed_parse_key(struct mbedtls_pk_context *pk, const unsigned char *key, size_t len)
 {
@@ -92,6 +100,79 @@ mbed_parse_key(struct mbedtls_pk_context *pk, const unsigned char *key, size_t l
 	return mbedtls_pk_parse_key(pk, key, len, NULL, 0);
 #endif
 }
+
+bool
+mbed_key_matches(const struct mbedtls_pk_context *public_key, const struct mbedtls_pk_context *private_key)
+{
+#if MBEDTLS_VERSION_MAJOR >= 3
+	return !mbedtls_pk_check_pair(public_key, private_key, mbed_random, NULL);
+#else
+	return !mbedtls_pk_check_pair(public_key, private_key);
+#endif
+}
+
+bool
+mbed_is_ca(const struct mbedtls_x509_crt *crt)
+{
+#if MBEDTLS_VERSION_MAJOR >= 3
+	return mbedtls_x509_crt_get_ca_istrue(crt) == 1;
+#else
+	return crt->ca_istrue == 1;
+#endif
+}
+
+bool
+mbed_has_fast_aes(void)
+{
+#if defined(MBEDTLS_AESNI_C) && (defined(__x86_64__) || defined(__i386__))
+	return __builtin_cpu_supports("aes");
+#elif defined(MBEDTLS_AESCE_C) && defined(__aarch64__)
+	enum { ARM64_HWCAP_AES = 1 << 3 }; /* HWCAP_AES of the kernel's asm/hwcap.h */
+
+	return getauxval(AT_HWCAP) & ARM64_HWCAP_AES;
+#else
+	return false;
+#endif
+}
+
+#if MBEDTLS_VERSION_MAJOR >= 3
+void
+mbed_conf_strength(struct mbedtls_ssl_config *conf)
+{
+	static const uint16_t groups[] = {
+	    MBEDTLS_SSL_IANA_TLS_GROUP_X25519,    MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1,
+	    MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1, MBEDTLS_SSL_IANA_TLS_GROUP_SECP521R1,
+	    MBEDTLS_SSL_IANA_TLS_GROUP_NONE,
+	};
+	/* PKCS #1 before PSS: a peer that speaks TLS 1.2 takes the first it can, and 3.6 then refuses PSS, which it
+	 * offered for 1.3 only */
+	static const uint16_t signatures[] = {
+	    MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256, MBEDTLS_TLS1_3_SIG_ECDSA_SECP384R1_SHA384,
+	    MBEDTLS_TLS1_3_SIG_ECDSA_SECP521R1_SHA512, MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA256,
+	    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA384,       MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA512,
+	    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA256,    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA384,
+	    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA512,    MBEDTLS_TLS1_3_SIG_NONE,
+	};
+
+	mbedtls_ssl_conf_groups(conf, groups);
+	mbedtls_ssl_conf_sig_algs(conf, signatures);
+	mbedtls_ssl_conf_dhm_min_bitlen(conf, 2048);
+}
+#else
+void
+mbed_conf_strength(struct mbedtls_ssl_config *conf)
+{
+	static const mbedtls_ecp_group_id curves[] = {
+	    MBEDTLS_ECP_DP_CURVE25519, MBEDTLS_ECP_DP_SECP256R1, MBEDTLS_ECP_DP_SECP384R1,
+	    MBEDTLS_ECP_DP_SECP521R1,  MBEDTLS_ECP_DP_NONE,
+	};
+	static const int hashes[] = {MBEDTLS_MD_SHA256, MBEDTLS_MD_SHA384, MBEDTLS_MD_SHA512, MBEDTLS_MD_NONE};
+
+	mbedtls_ssl_conf_curves(conf, curves);
+	mbedtls_ssl_conf_sig_hashes(conf, hashes);
+	mbedtls_ssl_conf_dhm_min_bitlen(conf, 2048);
+}
+#endif
 
 void
 mbed_conf_versions(struct mbedtls_ssl_config *conf)
@@ -111,6 +192,27 @@ mbed_call_again(int rc)
 #else
 	(void)rc;
 	return false;
+#endif
+}
+
+bool
+mbed_is_version_refused(int rc)
+{
+#if MBEDTLS_VERSION_MAJOR >= 3
+	return rc == MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION;
+#else
+	return rc == MBEDTLS_ERR_SSL_BAD_HS_PROTOCOL_VERSION;
+#endif
+}
+
+int
+mbed_last_alert(const struct mbedtls_ssl_context *ssl)
+{
+	/* level, then description; neither version has a function for it */
+#if MBEDTLS_VERSION_MAJOR >= 3
+	return ssl->MBEDTLS_PRIVATE(in_msg)[1];
+#else
+	return ssl->in_msg[1];
 #endif
 }
 
