@@ -1,0 +1,84 @@
+#include "config/arena.h"
+
+#include <stdalign.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK_FIRST = 512, CHUNK_MAX = 256 * 1024 };
+
+struct arena_chunk {
+	struct arena_chunk *older;
+	size_t used, size;
+	max_align_t data[];
+};
+
+static struct arena_chunk *
+chunk_add(struct arena *a, size_t n)
+{
+	struct arena_chunk *c;
+	size_t size = a->next_size ? a->next_size : CHUNK_FIRST;
+
+	if (n > SIZE_MAX - sizeof(*c))
+		return NULL;
+	if (size < n)
+		size = n;
+	c = malloc(sizeof(*c) + size);
+	if (!c)
+		return NULL;
+	*c = (struct arena_chunk){.older = a->chunks, .size = size};
+	a->chunks = c;
+	a->next_size = size < CHUNK_MAX / 2 ? 2 * size : CHUNK_MAX;
+	return c;
+}
+
+static void *
+arena_take(struct arena *a, size_t n, size_t align)
+{
+	struct arena_chunk *c = a->chunks;
+	size_t start = c ? (c->used + align - 1) / align * align : 0;
+
+	if (!c || start > c->size || n > c->size - start) {
+		c = chunk_add(a, n);
+		start = 0;
+	}
+	if (!c)
+		return NULL;
+	c->used = start + n;
+	return (char *)c->data + start;
+}
+
+void *
+arena_alloc(struct arena *a, size_t n)
+{
+	void *p = arena_take(a, n, alignof(max_align_t));
+
+	return p ? memset(p, 0, n) : NULL;
+}
+
+char *
+arena_bytes(struct arena *a, size_t n)
+{
+	return arena_take(a, n, 1);
+}
+
+char *
+arena_text(struct arena *a, const char *s)
+{
+	size_t n = strlen(s) + 1;
+	char *p = arena_bytes(a, n);
+
+	return p ? memcpy(p, s, n) : NULL;
+}
+
+void
+arena_free(struct arena *a)
+{
+	while (a->chunks) {
+		struct arena_chunk *c = a->chunks;
+
+		a->chunks = c->older;
+		free(c);
+	}
+	*a = (struct arena){0};
+}

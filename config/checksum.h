@@ -1,0 +1,23 @@
+/* checksum: MD5 over the canonical text of the configuration (wire profile, section 6). */
+#ifndef CONFIG_CHECKSUM_H
+#define CONFIG_CHECKSUM_H
+
+#include <stdint.h>
+
+struct tree;
+
+struct checksums {
+	uint8_t global[16]; /* `system global` and what else belongs to no vdom */
+	uint8_t root[16];   /* the one vdom */
+	uint8_t all[16];
+};
+
+enum { CHECKSUM_TEXT = 16 * 3 };
+
+/* 0 or -errno. */
+int checksum_tree(const struct tree *t, struct checksums *out);
+
+/* "7a 87 …": 16 octets, two hex digits each, space between. Returns dst. */
+char *checksum_text(char dst[CHECKSUM_TEXT], const uint8_t sum[16]);
+
+#endif

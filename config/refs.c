@@ -1,0 +1,252 @@
+#include "config/refs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/text.h"
+#include "config/codes.h"
+#include "config/index.h"
+#include "config/node.h"
+#include "config/reason.h"
+#include "config/schema.h"
+#include "config/value.h"
+
+struct ref {
+	char *key; /* first, for the index */
+	size_t count;
+};
+
+static void
+ref_free(void *p)
+{
+	struct ref *r = p;
+
+	free(r->key);
+	free(r);
+}
+
+static int
+ref_add(struct table *t, const char *key)
+{
+	struct ref *r = index_find(&t->refs, key);
+	size_t size = strlen(key) + 1;
+
+	if (r) {
+		r->count++;
+		return 0;
+	}
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return -ENOMEM;
+	r->key = malloc(size);
+	if (r->key) {
+		memcpy(r->key, key, size);
+		r->count = 1;
+	}
+	if (!r->key || !index_add(&t->refs, r)) {
+		ref_free(r);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static void
+ref_drop(struct table *t, const char *key)
+{
+	struct ref *r = index_find(&t->refs, key);
+
+	if (--r->count)
+		return;
+	index_remove(&t->refs, r);
+	ref_free(r);
+}
+
+void
+refs_clear(struct table *t)
+{
+	index_clear(&t->refs, ref_free);
+}
+
+size_t
+refs_count(const struct tree *t, const struct schema_table *s, const char *key)
+{
+	const struct ref *r = index_find(&tree_table(t, s)->refs, key);
+
+	return r ? r->count : 0;
+}
+
+int
+refs_walk(const struct entry *e, refs_fn *fn, void *ctx)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < e->value_count && !rc; i++) {
+		const struct value *v = &e->values[i];
+		const struct schema_attr *a = &e->schema->attrs[v->attr];
+		const char *key = NULL;
+
+		while (a->type == ATTR_REFERENCE && !rc && (key = value_next(v->text, v->size, key)))
+			rc = fn(ctx, a, key);
+	}
+	for (size_t i = 0; i < e->schema->child_count && !rc; i++) {
+		for (const struct entry *c = e->children[i].first; c && !rc; c = c->next)
+			rc = refs_walk(c, fn, ctx);
+	}
+	return rc;
+}
+
+static bool
+names_table(const struct schema_table *t, const char *path)
+{
+	for (size_t i = 0; i < t->attr_count; i++) {
+		for (size_t k = 0; k < t->attrs[i].refers_count; k++) {
+			if (!strcmp(t->attrs[i].refers[k], path))
+				return true;
+		}
+	}
+	for (size_t i = 0; i < t->child_count; i++) {
+		if (names_table(t->children[i], path))
+			return true;
+	}
+	return false;
+}
+
+bool
+refs_within(const struct schema_table *t)
+{
+	return names_table(t, t->path);
+}
+
+/* Counting in or out, with how many references are still to be taken: counting in stops when memory runs out, and
+ * counting out then takes as many as had been counted. A name counts in every table that it may be found in. */
+struct counting {
+	struct tree *tree;
+	size_t done, limit;
+};
+
+static int
+count_in(void *ctx, const struct schema_attr *a, const char *key)
+{
+	struct counting *c = ctx;
+
+	for (size_t i = 0; i < a->refers_count; i++, c->done++) {
+		if (ref_add(tree_table(c->tree, schema_find(c->tree->schema, a->refers[i])), key))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int
+count_out(void *ctx, const struct schema_attr *a, const char *key)
+{
+	struct counting *c = ctx;
+
+	for (size_t i = 0; i < a->refers_count && c->done < c->limit; i++, c->done++)
+		ref_drop(tree_table(c->tree, schema_find(c->tree->schema, a->refers[i])), key);
+	return c->done == c->limit;
+}
+
+int
+refs_add(struct tree *t, const struct entry *e)
+{
+	struct counting in = {.tree = t}, out = {.tree = t};
+	int rc = refs_walk(e, count_in, &in);
+
+	out.limit = in.done;
+	if (rc && out.limit)
+		refs_walk(e, count_out, &out);
+	return rc;
+}
+
+void
+refs_drop(struct tree *t, const struct entry *e)
+{
+	struct counting out = {.tree = t, .limit = SIZE_MAX};
+
+	refs_walk(e, count_out, &out);
+}
+
+struct checking {
+	const struct tree *tree;
+	struct err *e;
+};
+
+static int
+check_one(void *ctx, const struct schema_attr *a, const char *key)
+{
+	struct checking *c = ctx;
+	char shown[80];
+
+	if (!*key)
+		return CLI_OK;
+	for (size_t i = 0; i < a->refers_count; i++) {
+		if (table_find(tree_table(c->tree, schema_find(c->tree->schema, a->refers[i])), key))
+			return CLI_OK;
+	}
+	return err_set(c->e, CLI_NOT_FOUND, "entry not found in datasource: attribute '%s', value '%s'", a->name,
+		       text_escape(shown, sizeof(shown), key, strlen(key)));
+}
+
+int
+refs_check(const struct tree *t, const struct entry *e, struct err *err)
+{
+	struct checking c = {t, err};
+
+	return refs_walk(e, check_one, &c);
+}
+
+/* Entries a walk has still to look at. */
+struct todo {
+	struct table *table;
+	struct entry **entries;
+	size_t count, cap;
+	uint64_t mark;
+};
+
+static int
+todo_add(void *ctx, const struct schema_attr *a, const char *key)
+{
+	struct todo *todo = ctx;
+	struct entry *e, **more;
+	size_t cap = todo->cap ? 2 * todo->cap : 16;
+
+	for (size_t i = 0; i < a->refers_count; i++) {
+		if (strcmp(a->refers[i], todo->table->schema->path))
+			continue;
+		e = table_find(todo->table, key);
+		if (!e || e->mark == todo->mark)
+			continue;
+		if (todo->count == todo->cap) {
+			more = realloc(todo->entries, cap * sizeof(*more));
+			if (!more)
+				return -ENOMEM;
+			todo->entries = more;
+			todo->cap = cap;
+		}
+		e->mark = todo->mark;
+		todo->entries[todo->count++] = e;
+	}
+	return 0;
+}
+
+int
+refs_check_loop(struct tree *t, struct entry *e, struct err *err)
+{
+	struct todo todo = {.table = tree_table(t, e->schema), .mark = ++t->mark};
+	int rc;
+
+	/* Nothing leads back to what nobody names. Loops cross no tables, for references only go to earlier ones. */
+	if (!refs_count(t, e->schema, e->key) || !refs_within(e->schema))
+		return CLI_OK;
+	rc = refs_walk(e, todo_add, &todo);
+	while (!rc && e->mark != todo.mark && todo.count)
+		rc = refs_walk(todo.entries[--todo.count], todo_add, &todo);
+	free(todo.entries);
+	if (rc)
+		return reason_memory(err);
+	if (e->mark == todo.mark)
+		return err_set(err, CLI_CONFLICT, "value conflicts with settings: the entry would refer to itself");
+	return CLI_OK;
+}
