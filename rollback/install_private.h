@@ -1,0 +1,84 @@
+/* install_private: what the files of the install share; nobody else includes it but tests.
+ */
+#ifndef ROLLBACK_INSTALL_PRIVATE_H
+#define ROLLBACK_INSTALL_PRIVATE_H
+
+#include "rollback/install.h"
+#include "rollback/journal.h"
+#include "rollback/states.h"
+
+struct script;
+
+/* A script being run. */
+struct run {
+	enum install_script which;
+	const struct script *script; /* borrowed from the job */
+	size_t next;
+	struct exec *exec; /* owned */
+	bool memory_only;
+};
+
+/* How far a revert is. */
+enum way_back { BACK_UNSET, BACK_RESTORE, BACK_MEMORY };
+
+/* What belongs to the one install that is pending. */
+struct job {
+	struct journal_head head;
+	struct tree *saved;                   /* owned: the configuration to go back to */
+	struct script *set, *unset, *restore; /* owned */
+	struct run run;
+	enum way_back back;
+	struct receipt receipt;
+	int64_t retest_ms; /* what is left of the retest */
+	unsigned starts;
+	bool applied;     /* the whole set script was run */
+	bool in_memory;   /* the running tree has it, which after a start of the agent it has not */
+	bool any_manager; /* it changes `system central-management` */
+	bool testing;     /* a fresh session is asked for */
+	char cause[256];
+};
+
+struct install {
+	struct install_ops ops;
+	struct store *store;
+	struct receipts *receipts;
+	struct reboots *reboots;
+	char *state_dir;
+	char boot_id[BOOT_ID_MAX];
+	enum install_state state;
+	mono_t entered, deadline;
+	mono_t chores;           /* next try of what is left over */
+	bool leftover;           /* a journal nobody needs could not be removed */
+	struct journal *journal; /* NULL in IDLE */
+	struct job job;
+};
+
+/* The one function that changes the state: mark on disk, log line, action. An event that means nothing in this state
+ * is logged and changes nothing: -EPROTO. A mark that cannot be written: see states_need_mark(). */
+int install_change(struct install *in, enum install_event ev, mono_t now, struct err *e);
+
+/* Adds to the cause in the receipt, "; " between. */
+void install_because(struct install *in, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+void install_act(struct install *in, enum install_action a, mono_t now);
+void install_job_clear(struct install *in);
+
+/* Parses the two scripts into the job. 0, -EINVAL with position, or -ENOMEM. */
+int install_scripts(struct job *job, const struct journal_head *h, struct err *e);
+
+/* Starts a script with a new executor; -ENOMEM when there is none to be had. */
+int run_start(struct install *in, enum install_script which, const struct script *s, bool apply);
+/* Runs some of its commands. True when it is through. */
+bool run_slice(struct install *in);
+void run_stop(struct install *in);
+
+/* After a start of the agent: brings memory to what it was, saved configuration plus set script. */
+int run_rebuild(struct install *in, bool apply);
+
+/* Starts the commands that lead from the running to the saved tree. False: there are none. */
+bool run_restore(struct install *in, bool apply);
+
+/* Tries what is left over. */
+void install_chores(struct install *in, mono_t now);
+
+#endif

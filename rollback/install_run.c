@@ -1,0 +1,145 @@
+#include <errno.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "config/codes.h"
+#include "config/diff.h"
+#include "config/exec.h"
+#include "config/script.h"
+#include "config/tree.h"
+#include "rollback/install_private.h"
+#include "rollback/secret.h"
+
+int
+install_scripts(struct job *job, const struct journal_head *h, struct err *e)
+{
+	int rc = script_parse("set", h->set, h->set_len, &job->set, e);
+
+	if (!rc)
+		rc = script_parse("unset", h->unset, h->unset_len, &job->unset, e);
+	if (!rc)
+		return 0;
+	rc = rc == CLI_FAILED ? -ENOMEM : -EINVAL;
+	if (e)
+		e->code = rc;
+	return rc;
+}
+
+void
+run_stop(struct install *in)
+{
+	exec_free(in->job.run.exec);
+	in->job.run.exec = NULL;
+}
+
+int
+run_start(struct install *in, enum install_script which, const struct script *s, bool apply)
+{
+	struct run *r = &in->job.run;
+
+	run_stop(in);
+	*r = (struct run){.which = which, .script = s, .memory_only = !apply};
+	r->exec = in->ops.executor(in->ops.ctx, apply);
+	return r->exec ? 0 : -ENOMEM;
+}
+
+/* The receipt counts the set script; of the unset script it names what failed. */
+static void
+note_result(struct install *in, int code, const struct command *c, const char *text)
+{
+	const struct run *r = &in->job.run;
+	bool unset = r->which == INSTALL_UNSET;
+
+	if (r->which == INSTALL_SET)
+		receipt_count(&in->job.receipt, code);
+	if (code && r->which != INSTALL_RESTORE && receipt_fail(&in->job.receipt, code, c->line, unset, text))
+		log_debug(DBG_ERROR, "no memory to note a failed command");
+	if (r->which == INSTALL_RESTORE)
+		log_debug(DBG_CONFIG, "restored%s: %d: %s", r->memory_only ? " in memory" : "", code, text);
+}
+
+/* Runs the next command. Output of `get` and `show` is of no interest. */
+static int
+run_next(struct run *r, const struct command **out)
+{
+	const struct command *c = script_at(r->script, r->next++);
+	struct err e = ERR_NONE;
+	int code = r->exec ? exec_run(r->exec, c, NULL, &e) : CLI_FAILED;
+
+	if (code)
+		log_debug(DBG_CONFIG, "line %u: %s", c->line, r->exec ? e.text : "no memory to run it");
+	*out = c;
+	return code;
+}
+
+bool
+run_slice(struct install *in)
+{
+	struct run *r = &in->job.run;
+
+	for (int i = 0; i < INSTALL_STEP && r->next < script_count(r->script); i++) {
+		const struct command *c;
+		int code = run_next(r, &c);
+		char masked[SECRET_LINE];
+		const char *text = secret_mask(tree_schema(in->job.saved), c, masked);
+
+		note_result(in, code, c, text);
+		in->ops.line(in->ops.ctx, r->which, code, text);
+	}
+	if (r->next < script_count(r->script))
+		return false;
+	run_stop(in);
+	return true;
+}
+
+int
+run_rebuild(struct install *in, bool apply)
+{
+	struct job *job = &in->job;
+	int rc;
+
+	if (job->in_memory)
+		return 0;
+	rc = run_start(in, INSTALL_SET, job->set, apply);
+	if (rc)
+		return rc;
+	while (job->run.next < script_count(job->set)) {
+		const struct command *c;
+		int code = run_next(&job->run, &c);
+		char masked[SECRET_LINE];
+
+		/* an agent that died while applying does not know what was run: then nothing is counted */
+		if (job->applied)
+			note_result(in, code, c, secret_mask(tree_schema(job->saved), c, masked));
+	}
+	run_stop(in);
+	job->in_memory = true;
+	return 0;
+}
+
+bool
+run_restore(struct install *in, bool apply)
+{
+	struct buf b = BUF_INIT(CONFIG_MAX_BYTES);
+	struct job *job = &in->job;
+	struct err e = ERR_NONE;
+	size_t lines = 0;
+	int rc = diff_trees(in->ops.running(in->ops.ctx), job->saved, &b, &lines);
+
+	if (!rc && b.len) {
+		script_free(job->restore);
+		job->restore = NULL;
+		rc = script_parse("restore", (const char *)buf_head(&b), b.len, &job->restore, &e);
+	}
+	if (!rc && b.len)
+		rc = run_start(in, INSTALL_RESTORE, job->restore, apply);
+	if (rc)
+		install_because(in, "restoring what differs: %s", e.text[0] ? e.text : strerror(ENOMEM));
+	else if (b.len && apply)
+		job->receipt.restored += (unsigned)lines;
+	rc = rc || !b.len;
+	buf_free(&b);
+	return !rc;
+}
