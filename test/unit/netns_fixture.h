@@ -1,0 +1,63 @@
+/* netns_fixture: namespaces of its own for a test program, and devices in them.
+ *
+ * The program loses nothing of the host's and leaves nothing behind: network, host name and mounts are private.
+ */
+#ifndef TEST_UNIT_NETNS_FIXTURE_H
+#define TEST_UNIT_NETNS_FIXTURE_H
+
+#include <errno.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+
+/* Enters fresh namespaces with an empty /run, lo up. Anything missing is a failure of the program: a test that cannot
+ * run must not look as if it had. */
+static inline void
+fixture_enter(void)
+{
+	if (unshare(CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWNS) || mount("", "/", "none", MS_PRIVATE | MS_REC, NULL) ||
+	    mount("none", "/run", "tmpfs", 0, "mode=0755") || system("ip link set lo up")) {
+		fprintf(stderr, "these tests need root, private namespaces and iproute2: %s\n", strerror(errno));
+		exit(1);
+	}
+}
+
+/* Runs a command line of the test's own making; its exit status. */
+static inline int __attribute__((format(printf, 1, 2))) fixture_sh(const char *fmt, ...)
+{
+	char line[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	return system(line);
+}
+
+/* A pair of connected devices, both up. Removing one removes both. */
+static inline int
+fixture_veth(const char *a, const char *b)
+{
+	return fixture_sh("ip link add %s type veth peer name %s && ip link set %s up && ip link set %s up", a, b, a,
+			  b);
+}
+
+/* One line of a file of /proc or of a command's output into `dst`. */
+static inline const char *
+fixture_line(char *dst, size_t size, const char *command)
+{
+	FILE *f = popen(command, "r");
+
+	dst[0] = '\0';
+	if (f) {
+		if (fgets(dst, (int)size, f))
+			dst[strcspn(dst, "\n")] = '\0';
+		pclose(f);
+	}
+	return dst;
+}
+
+#endif
