@@ -1,0 +1,70 @@
+/* agent: owns every part and wires them together. It decides nothing that a room decides.
+ */
+#ifndef AGENT_AGENT_H
+#define AGENT_AGENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+
+struct agent;
+struct device;
+struct err;
+struct install;
+struct loop;
+struct memory;
+struct reboots;
+struct receipts;
+struct schema;
+struct settings;
+struct store;
+struct tls_creds;
+struct trust_list;
+struct tun;
+struct uplink;
+
+/* Reads the bootstrap file `path` and everything it names, makes the tunnel device, applies the saved configuration or
+ * goes on with a pending install, and begins to dial. What is not there yet (certificates, the tunnel) is said and
+ * tried again; only what makes work impossible is an error. Failing lines of the bootstrap file go to `complain` as
+ * FILE:LINE:COLUMN: text. */
+int agent_new(struct loop *l, const char *path, void (*complain)(void *ctx, const char *line), struct agent **out,
+	      struct err *e);
+void agent_free(struct agent *a); /* NULL-safe */
+
+void agent_reload(struct agent *a); /* SIGHUP: bootstrap file and certificates, without dropping a healthy session */
+void agent_stop(struct agent *a);   /* SIGTERM: closes sessions in order, then stops the loop, within 2 seconds */
+
+/* `fgfmd -t`: reads and checks every file the daemon would use; each error goes to `say`. How many there were. */
+unsigned agent_check(const char *path, void (*say)(void *ctx, const char *line), void *ctx);
+
+/* The parts, for those who show them. All borrowed. `tun` and `creds` may be NULL. */
+struct agent_parts {
+	const struct schema *schema;
+	const struct settings *settings;
+	struct device *device;
+	struct uplink *uplink;
+	struct tun *tun;
+	struct trust_list *trust;
+	struct install *install;
+	struct receipts *receipts;
+	struct reboots *reboots;
+	struct store *store;
+	const struct memory *memory;
+	const struct tls_creds *creds;
+	mono_t started;
+	const char *serial;      /* of the device */
+	uint64_t packets_unsent; /* from the tunnel while no session could take them */
+	const char *admitted;    /* serial that register-device admits; NULL: none */
+	mono_t admitted_until;
+};
+
+void agent_parts(const struct agent *a, struct agent_parts *out);
+
+/* `execute central-mgmt register-device`: admits this serial for 10 minutes. 0 or a CLI code. */
+int agent_register(struct agent *a, const char *serial, const char *password, const char *who, struct err *e);
+/* `execute central-mgmt unregister-device`: takes it off the list and ends its session. 0 or a CLI code. */
+int agent_unregister(struct agent *a, const char *serial, const char *who, struct err *e);
+
+#endif

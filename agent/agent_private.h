@@ -1,0 +1,90 @@
+/* The agent's own state, shared by agent*.c only. */
+#ifndef AGENT_AGENT_PRIVATE_H
+#define AGENT_AGENT_PRIVATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/agent.h"
+#include "agent/dialer.h"
+#include "agent/memory.h"
+#include "agent/requests.h"
+#include "config/checksum.h"
+
+struct apply;
+struct control;
+struct loop_io;
+struct loop_task;
+struct loop_timer;
+struct netlink;
+struct netlink_watch;
+struct uplink_ops;
+
+enum { PASSWORD_MAX = 128, PINS_MAX = 32 };
+
+struct agent {
+	struct loop *loop;
+	char path[512]; /* of the bootstrap file */
+	mono_t started;
+	bool stopping;
+	int lock_fd; /* of the run directory: one agent only */
+
+	struct schema *schema;
+	struct settings *settings;
+	struct tls_creds *creds; /* NULL: the files are not in order, and nothing is dialled */
+	char serial[40];
+	struct trust_list *trust;
+	struct memory memory;
+	struct receipts *receipts;
+	struct reboots *reboots;
+	struct store *store;
+	struct apply *apply;
+	struct device *device;
+	struct install *install;
+	struct requests requests;
+	struct uplink *uplink;
+	struct control *control;
+	char sum_text[CHECKSUM_TEXT];
+
+	/* the network around us */
+	struct netlink *netlink; /* in the agent's own namespace, for route look-ups */
+	struct netlink_watch *watch;
+	struct loop_io *watch_io;
+
+	/* the tunnel */
+	struct tun *tun;
+	struct loop_io *tun_io;
+	struct loop_timer *tun_timer; /* tries again what failed */
+	uint64_t packets_unsent;
+
+	/* time and work of our own */
+	struct loop_timer *install_timer, *uptime_timer, *stop_timer, *admit_timer, *creds_timer;
+	struct loop_task *install_task, *changed_task, *results_task, *idle_task;
+	mono_t uptime_counted;
+
+	/* register-device */
+	char admitted[40]; /* "": nobody */
+	char password[PASSWORD_MAX];
+	mono_t admitted_until;
+
+	const char *pins[PINS_MAX];
+	char *uplink_key; /* what the uplink was configured with: only a difference starts a new round */
+};
+
+/* agent_uplink.c: what the uplink asks and tells. */
+void agent_uplink_ops(struct agent *a, struct uplink_ops *out);
+int agent_configure_uplink(struct agent *a, struct err *e);
+void agent_forget_admission(struct agent *a);
+
+/* agent_install.c: what an install asks and tells. */
+int agent_open_install(struct agent *a, struct err *e);
+void agent_close_install(struct agent *a);
+void agent_install_touch(struct agent *a); /* its deadline or its work may have changed */
+
+/* agent_tunnel.c: the TUN device and the packets through it. */
+void agent_open_tunnel(struct agent *a);
+void agent_close_tunnel(struct agent *a);
+void agent_tunnel_write(struct agent *a, const uint8_t *p, size_t len);
+void agent_tunnel_set(struct agent *a, const struct addr *local, const struct addr *manager);
+
+#endif

@@ -1,0 +1,233 @@
+/* `config router static`: routes of the main table, marked RTPROT_STATIC.
+ *
+ * The metric is distance * 65536 + priority, so that the kernel prefers as FortiOS does: the smaller distance first,
+ * among equals the smaller priority.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "agent/apply_parts.h"
+#include "base/addr.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "config/codes.h"
+#include "config/exec.h"
+#include "config/schema.h"
+#include "config/tree.h"
+#include "tun/netlink.h"
+
+/* A route as an entry asks for it. */
+struct wish {
+	bool active; /* false: no entry, or it is disabled */
+	struct route route;
+};
+
+static void
+clear_host_bits(struct addr *a)
+{
+	unsigned bytes = a->family == AF_INET ? 4 : 16;
+
+	for (unsigned bit = a->prefix; bit < bytes * 8; bit++)
+		a->bytes[bit / 8] &= (uint8_t) ~(0x80U >> bit % 8);
+}
+
+/* "ADDRESS MASK" or "ADDRESS/LENGTH". */
+static int
+parse_dst(const char *text, struct addr *out)
+{
+	struct addr a;
+
+	if (addr_parse_and_mask(text, &a) && addr_parse_prefix(text, &a))
+		return -EINVAL;
+	clear_host_bits(&a);
+	*out = a;
+	return 0;
+}
+
+static int
+parse_gateway(const char *text, struct addr *out)
+{
+	struct addr a;
+
+	if (!*text)
+		return 0;
+	if (addr_parse_host(text, &a))
+		return -EINVAL;
+	if (!addr_is_any(&a))
+		*out = a;
+	return 0;
+}
+
+static int
+wish_of(const struct entry *en, struct wish *out, struct err *e)
+{
+	struct route r = {.metric = 0};
+
+	*out = (struct wish){.active = false};
+	if (!en || strcmp(entry_get(en, "status"), "disable") == 0)
+		return CLI_OK;
+	if (parse_dst(entry_get(en, "dst"), &r.dst) || parse_gateway(entry_get(en, "gateway"), &r.gateway) ||
+	    (r.gateway.family && r.gateway.family != r.dst.family))
+		return err_set(e, CLI_BAD_ADDRESS,
+			       "dst \"%.80s\", gateway \"%.80s\": addresses of one family were expected",
+			       entry_get(en, "dst"), entry_get(en, "gateway"));
+	if (text_copy(r.dev, sizeof(r.dev), entry_get(en, "device")))
+		return err_set(e, CLI_TOO_LONG, "device \"%.40s\": at most 15 characters were expected",
+			       entry_get(en, "device"));
+	r.metric = (uint32_t)(entry_int(en, "distance") << 16 | entry_int(en, "priority"));
+	r.blackhole = entry_enabled(en, "blackhole");
+	if (r.blackhole) { /* the kernel takes neither with it */
+		r.gateway.family = 0;
+		r.dev[0] = '\0';
+	} else if (!r.gateway.family && !*r.dev) {
+		return err_set(e, CLI_REQUIRED, "a gateway or a device is required");
+	}
+	out->active = true;
+	out->route = r;
+	return CLI_OK;
+}
+
+static bool
+same_route(const struct route *a, const struct route *b)
+{
+	return addr_equal(&a->dst, &b->dst) && a->gateway.family == b->gateway.family &&
+	       (!a->gateway.family || addr_same_host(&a->gateway, &b->gateway)) && !strcmp(a->dev, b->dev) &&
+	       a->metric == b->metric && a->blackhole == b->blackhole;
+}
+
+/* Another entry asks for the same route. */
+static bool
+shared(const struct change *c, const struct route *r)
+{
+	for (const struct entry *en = tree_first(c->tree, c->table->path); en; en = entry_next(en)) {
+		struct wish w;
+
+		if (strcmp(entry_key(en), c->key) != 0 && wish_of(en, &w, NULL) == CLI_OK && w.active &&
+		    same_route(&w.route, r))
+			return true;
+	}
+	return false;
+}
+
+/* A route waits while its device is missing or down: the kernel would not take it. */
+static bool
+waits(struct netlink *nl, const struct route *r)
+{
+	struct link_facts link;
+
+	if (!*r->dev)
+		return false;
+	if (!netlink_link(nl, r->dev, &link, NULL) && link.up)
+		return false;
+	log_debug(DBG_CONFIG, "[apply] a static route waits for device %s", r->dev);
+	return true;
+}
+
+/* Adds and reads back. */
+static int
+add_route(struct netlink *nl, const struct route *r, struct err *e)
+{
+	bool there = false;
+	char text[ADDR_TEXT];
+	int rc;
+
+	rc = netlink_route_add(nl, r, e);
+	if (!rc)
+		rc = netlink_route_there(nl, r, &there, e);
+	if (!rc && !there)
+		rc = err_set(e, -EIO, "route to %s was set and is not there", addr_cidr(text, &r->dst));
+	return rc;
+}
+
+/* The new route before the old one goes: no moment without. */
+static int
+exchange(struct apply *a, const struct change *c, const struct wish *from, const struct wish *to, struct err *e)
+{
+	bool add = to->active && !waits(a->nl, &to->route);
+	bool same = from->active && to->active && same_route(&from->route, &to->route);
+	bool leave = from->active && !same && !shared(c, &from->route);
+	bool had = false;
+	int rc = 0;
+
+	if (add && leave)
+		rc = netlink_route_there(a->nl, &to->route, &had, e);
+	if (!rc && add)
+		rc = add_route(a->nl, &to->route, e);
+	if (!rc && leave)
+		rc = netlink_route_del(a->nl, &from->route, e);
+	if (rc && add && !had && !same && !shared(c, &to->route))
+		(void)netlink_route_del(a->nl, &to->route, NULL);
+	return rc;
+}
+
+int
+apply_route_change(struct apply *a, const struct change *c, struct err *e)
+{
+	struct err why = ERR_NONE;
+	struct wish from, to;
+	int rc;
+
+	/* an old entry that makes no sense never was a route */
+	(void)wish_of(c->old, &from, NULL);
+	rc = wish_of(c->new, &to, e);
+	if (rc != CLI_OK)
+		return rc;
+	if (exchange(a, c, &from, &to, &why))
+		return err_set(e, CLI_FAILED, "%s", why.text);
+	return CLI_OK;
+}
+
+static int
+reapply(struct netlink *nl, const struct route *r, bool renew, struct err *e)
+{
+	int rc;
+
+	if (waits(nl, r))
+		return 0;
+	if (renew && *r->dev) {
+		rc = netlink_route_del(nl, r, e);
+		if (rc)
+			return rc;
+	}
+	return add_route(nl, r, e);
+}
+
+static int
+table_through(struct apply *a, const struct tree *t, const struct schema_table *table, const char *dev, bool renew,
+	      struct err *e)
+{
+	int result = CLI_OK;
+
+	for (const struct entry *en = tree_first(t, table->path); en; en = entry_next(en)) {
+		struct err why = ERR_NONE;
+		struct wish w;
+
+		if (wish_of(en, &w, NULL) != CLI_OK || !w.active || w.route.blackhole ||
+		    (*w.route.dev && strcmp(w.route.dev, dev) != 0))
+			continue;
+		if (!reapply(a->nl, &w.route, renew, &why) || result != CLI_OK)
+			continue;
+		result = err_set(e, CLI_FAILED, "%s %s: %s", table->path, entry_key(en), why.text);
+	}
+	return result;
+}
+
+int
+apply_routes_through(struct apply *a, const struct tree *t, const char *dev, bool renew, struct err *e)
+{
+	const struct schema *s = tree_schema(t);
+	int result = CLI_OK;
+
+	for (size_t i = 0; i < schema_count(s); i++) {
+		const struct schema_table *table = schema_at(s, i);
+		int rc = CLI_OK;
+
+		if (!strcmp(table->applied_by, "route"))
+			rc = table_through(a, t, table, dev, renew, result == CLI_OK ? e : NULL);
+		if (result == CLI_OK)
+			result = rc;
+	}
+	return result;
+}

@@ -1,0 +1,43 @@
+/* cli: the commands of an operator's shell, and the few of them a manager's script may use.
+ *
+ * One `struct cli` for each connected shell: where it stands in the configuration, and what debug lines it wants to
+ * see. Configuration commands go to config/exec; `get`, `execute` and `diagnose` that name no table are in one table
+ * here.
+ */
+#ifndef AGENT_CLI_H
+#define AGENT_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct agent;
+struct buf;
+struct cli;
+struct err;
+
+/* `line` gets debug lines while this shell has them enabled. `who` is for the log: "uid 0". */
+struct cli *cli_new(struct agent *a, const char *who, void (*line)(void *ctx, const char *line), void *ctx);
+void cli_free(struct cli *c); /* NULL-safe; what is not committed is dropped */
+
+/* When the command names a file the client has to open first: the index of that word in the command and whether it is
+ * written. False: it names none (or is no command at all). */
+bool cli_file_wanted(const char *text, size_t len, size_t *word, bool *write);
+
+struct cli_result {
+	int code;        /* CLI_OK or what FortiOS would print */
+	bool incomplete; /* inside a quote: give the next line, too */
+};
+
+/* Runs one command. Output goes to `out`; with `json` as JSON. `fd` is the file cli_file_wanted() asked for, or -1. The
+ * reason of a failure is in `e`. */
+struct cli_result cli_run(struct cli *c, const char *text, size_t len, bool json, int fd, struct buf *out,
+			  struct err *e);
+
+const char *cli_prompt(const struct cli *c); /* "(interface) " or "" */
+bool cli_at_top(const struct cli *c);
+void cli_complete(const struct cli *c, const char *text, size_t len, struct buf *out); /* "WORD\tHELP\n"… */
+
+/* exec_ops.other for scripts of a manager's; ctx is the agent. */
+int cli_other_for_manager(void *ctx, size_t argc, const char *const argv[], struct buf *out, struct err *e);
+
+#endif

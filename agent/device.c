@@ -1,0 +1,235 @@
+#include "agent/device.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/apply.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "config/codes.h"
+#include "config/diff.h"
+#include "config/exec.h"
+#include "config/script.h"
+#include "config/tree.h"
+#include "rollback/store.h"
+
+struct device {
+	const struct schema *schema;
+	struct store *store;
+	struct apply *apply;
+	struct device_ops ops;
+	struct tree *running;
+	struct checksums sums;
+	bool sums_stale;
+	bool unsaved; /* a shell has changed something */
+};
+
+int
+device_new(const struct schema *s, struct store *st, struct apply *a, const struct device_ops *ops,
+	   load_complain_fn *complain, void *complain_ctx, struct device **out, struct err *e)
+{
+	struct device *d = calloc(1, sizeof(*d));
+	enum store_source source;
+	int rc;
+
+	if (!d)
+		return err_sys(e, -ENOMEM, "device configuration");
+	*d = (struct device){.schema = s, .store = st, .apply = a, .ops = *ops, .sums_stale = true};
+	rc = store_load(st, &d->running, &source, complain, complain_ctx, e);
+	if (rc) {
+		device_free(d);
+		return rc;
+	}
+	*out = d;
+	return 0;
+}
+
+void
+device_free(struct device *d)
+{
+	if (!d)
+		return;
+	tree_free(d->running);
+	free(d);
+}
+
+struct tree *
+device_running(struct device *d)
+{
+	return d->running;
+}
+
+const struct checksums *
+device_checksums(struct device *d)
+{
+	if (d->sums_stale && !checksum_tree(d->running, &d->sums))
+		d->sums_stale = false;
+	return &d->sums;
+}
+
+int
+device_settle(struct device *d, struct err *e)
+{
+	return d->apply ? apply_all(d->apply, d->running, e) : 0;
+}
+
+static void
+note_change(struct device *d)
+{
+	d->sums_stale = true;
+	d->ops.changed(d->ops.ctx);
+}
+
+static int
+on_apply(void *ctx, const struct change *c, struct err *e)
+{
+	struct device *d = ctx;
+	int rc = d->apply ? apply_change(d->apply, c, e) : CLI_OK;
+
+	/* the tree already has the change; a failure takes it back, so both ways the sums are stale */
+	note_change(d);
+	return rc;
+}
+
+static int
+on_memory(void *ctx, const struct change *c, struct err *e)
+{
+	(void)c;
+	(void)e;
+	note_change(ctx);
+	return CLI_OK;
+}
+
+static int
+on_other(void *ctx, size_t argc, const char *const argv[], struct buf *out, struct err *e)
+{
+	struct device *d = ctx;
+
+	return d->ops.other(d->ops.ctx, argc, argv, out, e);
+}
+
+struct exec *
+device_executor(struct device *d, bool apply)
+{
+	struct exec_ops ops = {.apply = apply ? on_apply : on_memory, .other = on_other, .ctx = d};
+
+	return exec_new(d->running, &ops, false);
+}
+
+int
+device_apply_for_shell(struct device *d, const struct change *c, struct err *e)
+{
+	d->unsaved = true;
+	return on_apply(d, c, e);
+}
+
+/* Runs `text` on the running tree with the appliers; what fails is logged. How many commands failed. */
+static int
+run_applied(struct device *d, const char *name, const char *text, size_t len, struct err *e)
+{
+	struct script *script = NULL;
+	struct exec *x = device_executor(d, true);
+	int failed = x ? script_parse(name, text, len, &script, e) : err_sys(e, -ENOMEM, "%s", name);
+
+	for (size_t i = 0; !failed && i < script_count(script); i++) {
+		const struct command *c = script_at(script, i);
+		struct err why = ERR_NONE;
+		int code = exec_run(x, c, NULL, &why);
+
+		log_raw(DBG_CONFIG, "%d: %s", code, c->text);
+		if (code == CLI_OK)
+			continue;
+		err_set(e, -EIO, "%s: %s (code %d)", c->text, why.text, code);
+		failed = 1;
+	}
+	exec_free(x);
+	script_free(script);
+	return failed;
+}
+
+/* Makes the running configuration what `want` is. 0, or how far it got is in `e`. */
+static int
+become(struct device *d, const struct tree *want, struct err *e)
+{
+	struct buf text = BUF_INIT(CONFIG_MAX_BYTES);
+	int rc = diff_trees(d->running, want, &text, NULL);
+
+	if (rc)
+		err_sys(e, rc, "comparing configurations");
+	else if (text.len)
+		rc = run_applied(d, "difference", (const char *)buf_head(&text), text.len, e);
+	buf_free(&text);
+	return rc;
+}
+
+/* Back to what is on disk: memory and the running system. */
+static void
+go_back(struct device *d)
+{
+	struct tree *saved = NULL;
+	enum store_source source;
+	struct err e = ERR_NONE;
+
+	if (store_load(d->store, &saved, &source, NULL, NULL, &e) || become(d, saved, &e))
+		log_say(LOG_LEVEL_ERROR, "going back to the saved configuration: %s", e.text);
+	tree_free(saved);
+}
+
+static int
+save(struct device *d, const char *who, struct err *e)
+{
+	bool renamed = false;
+	int rc = store_save(d->store, d->running, who, clock_wall().s, &renamed, e);
+
+	if (rc && renamed) {
+		log_say(LOG_LEVEL_WARNING, "the configuration is saved, but: %s", e->text);
+		return 0;
+	}
+	return rc;
+}
+
+int
+device_save_changes(struct device *d, const char *who, struct err *e)
+{
+	int rc;
+
+	if (!d->unsaved)
+		return 0;
+	d->unsaved = false;
+	rc = save(d, who, e);
+	if (rc) {
+		go_back(d);
+		err_in(e, "the change was undone, it could not be saved");
+	} else {
+		log_event(EVENT_CONFIG_CHANGED, LOG_LEVEL_NOTICE, "Configuration changed", "user", who, NULL);
+	}
+	return rc;
+}
+
+int
+device_replace(struct device *d, const char *name, const char *text, size_t len, const char *who, struct err *e)
+{
+	struct tree *want = tree_new(d->schema);
+	int rc;
+
+	if (!want)
+		return err_sys(e, CLI_FAILED, "%s", name);
+	rc = load_text(want, name, text, len, false, NULL, NULL, e);
+	if (rc > 0) {
+		err_set(e, -EINVAL, "%s: %d commands of it fail; nothing was changed", name, rc);
+		rc = CLI_PARSE;
+	}
+	if (!rc && become(d, want, e)) {
+		go_back(d);
+		rc = CLI_FAILED;
+	}
+	if (!rc) {
+		d->unsaved = true;
+		rc = device_save_changes(d, who, e) ? CLI_FAILED : CLI_OK;
+	}
+	tree_free(want);
+	return rc;
+}

@@ -1,0 +1,62 @@
+/* device: the configuration of this box: the running tree, what applies it, and the saved one.
+ *
+ * Installs change the running tree through device_executor(); operators through a shell, whose change is saved when its
+ * outermost `end` is through, or undone when it cannot be saved. When no install is pending, running and saved
+ * configuration are the same.
+ */
+#ifndef AGENT_DEVICE_H
+#define AGENT_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "config/checksum.h"
+#include "config/load.h"
+
+struct apply;
+struct buf;
+struct change;
+struct device;
+struct err;
+struct exec;
+struct schema;
+struct store;
+struct tree;
+
+struct device_ops {
+	void *ctx;
+	/* The running configuration has changed: checksums, managers, names may differ. */
+	void (*changed)(void *ctx);
+	/* `get`, `execute`, `diagnose` inside a script of a manager's. */
+	int (*other)(void *ctx, size_t argc, const char *const argv[], struct buf *out, struct err *e);
+};
+
+/* Borrows schema, store and apply (NULL: nothing is applied). Loads the saved configuration into memory; what of it
+ * fails goes to `complain`, and is left out. When the saved file was damaged `e` says what took its place, and the call
+ * still returns 0. */
+int device_new(const struct schema *s, struct store *st, struct apply *a, const struct device_ops *ops,
+	       load_complain_fn *complain, void *complain_ctx, struct device **out, struct err *e);
+void device_free(struct device *d); /* NULL-safe */
+
+struct tree *device_running(struct device *d);
+const struct checksums *device_checksums(struct device *d); /* computed when asked for and changed since */
+
+/* Brings the running system in line with the whole running tree. How many entries failed; the first reason in `e`. */
+int device_settle(struct device *d, struct err *e);
+
+/* An executor for an install's scripts, with the appliers or without; the caller frees it. NULL: no memory. */
+struct exec *device_executor(struct device *d, bool apply);
+
+/* What an operator's shell puts into its own executor's hooks: applies one committed change and remembers that it has
+ * to be saved. */
+int device_apply_for_shell(struct device *d, const struct change *c, struct err *e);
+
+/* Once a shell stands at the top again: saves what was changed, as a revision by `who`. 0, or the error of the save;
+ * then the change is undone in memory and in the system. */
+int device_save_changes(struct device *d, const char *who, struct err *e);
+
+/* Replaces the whole configuration by `text` (a backup): the difference is executed and saved, or undone. 0 or a CLI
+ * code. */
+int device_replace(struct device *d, const char *name, const char *text, size_t len, const char *who, struct err *e);
+
+#endif

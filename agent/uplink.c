@@ -1,0 +1,660 @@
+#include "agent/uplink.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/channel.h"
+#include "agent/profile.h"
+#include "agent/resolve.h"
+#include "base/crypto.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/text.h"
+
+enum {
+	SHORT_MS = 60 * 1000,    /* a session that did not last this long is not redialled at once */
+	STALE_CONNECT_MS = 1000, /* a TCP attempt older than this is given up when the network changes */
+};
+
+enum role {
+	ROLE_DIALING,
+	ROLE_CURRENT,
+	ROLE_LEAVING, /* replaced, or in the way of a test: closed once its channels are delivered */
+};
+
+/* One connection and the session over it. */
+struct link {
+	struct uplink *home;
+	enum role role;
+	struct conn *conn;
+	struct session *session;
+	char target[DIALER_NAME_MAX];
+	struct addr manager;
+	mono_t leaving_since;
+	bool gone; /* closed: freed in the next turn */
+	struct link *next;
+};
+
+struct uplink {
+	struct loop *loop;
+	struct uplink_ops ops;
+	struct dialer *dialer;
+	struct resolve *query;
+	struct loop_timer *timer;
+	struct loop_task *reaper;
+	struct link *links;
+	struct link *current, *dialing;
+	bool on;
+	bool testing;
+	char test_serial[CERT_SERIAL_MAX]; /* "": any */
+	bool again_after_leaving;          /* the manager refused a second session: redial when the old one is gone */
+	bool start_failed;                 /* an attempt or a look-up failed before it had begun */
+	char last_reason[320];
+
+	uint16_t port;
+	struct addr source4, source6;
+	char device[16], sni[256], resolv_conf[512];
+	enum tls_level level;
+	struct tls_creds *creds;
+};
+
+static void uplink_sync(struct uplink *u);
+
+/* --- deadlines ---------------------------------------------------------------------------------------------------- */
+
+static mono_t
+leaving_due(const struct link *k)
+{
+	mono_t last;
+
+	if (k->role != ROLE_LEAVING || session_state(k->session) >= SESSION_CLOSING)
+		return MONO_NEVER;
+	if (!channels_count(session_channels(k->session)))
+		return k->leaving_since;
+	last = channels_progress(session_channels(k->session), k->leaving_since);
+	if (last.ms < k->leaving_since.ms)
+		last = k->leaving_since;
+	return mono_in(last, PROFILE_RESULT_MS);
+}
+
+void
+uplink_touch(struct uplink *u)
+{
+	mono_t first = dialer_deadline(u->dialer);
+
+	for (const struct link *k = u->links; k; k = k->next) {
+		if (k->gone)
+			continue;
+		first = mono_min(first, session_deadline(k->session));
+		first = mono_min(first, leaving_due(k));
+	}
+	loop_timer_at(u->timer, first);
+}
+
+static void
+on_timer(void *ctx)
+{
+	struct uplink *u = ctx;
+	mono_t now = clock_mono();
+
+	for (struct link *k = u->links; k; k = k->next) {
+		if (k->gone)
+			continue;
+		if (mono_due(session_deadline(k->session), now))
+			session_tick(k->session, now);
+		if (mono_due(leaving_due(k), now))
+			session_stop(k->session, "replaced by a newer session", now);
+	}
+	dialer_tick(u->dialer, now);
+	uplink_touch(u);
+}
+
+/* --- sessions' ops: each finds its link --------------------------------------------------------------------------- */
+
+static struct link *
+link_of(const struct uplink *u, const struct session *s)
+{
+	for (struct link *k = u->links; k; k = k->next) {
+		if (k->session == s)
+			return k;
+	}
+	return NULL;
+}
+
+static int
+op_send(void *ctx, struct session *s, enum frame_type type, const void *body, size_t len)
+{
+	return conn_send(link_of(ctx, s)->conn, type, body, len);
+}
+
+static size_t
+op_queued(void *ctx, struct session *s)
+{
+	return conn_queued(link_of(ctx, s)->conn);
+}
+
+static void
+op_close(void *ctx, struct session *s)
+{
+	conn_close(link_of(ctx, s)->conn);
+}
+
+static const struct cert_check *
+op_peer(void *ctx, struct session *s)
+{
+	return conn_peer(link_of(ctx, s)->conn);
+}
+
+static void
+op_local(void *ctx, struct session *s, struct addr *local)
+{
+	struct addr remote;
+	uint16_t port;
+
+	conn_addresses(link_of(ctx, s)->conn, local, &remote, &port);
+}
+
+static void
+op_identity(void *ctx, struct session *s, struct session_identity *out)
+{
+	struct uplink *u = ctx;
+
+	u->ops.identity(u->ops.ctx, &link_of(u, s)->manager, out);
+}
+
+static void
+op_policy(void *ctx, struct auth_policy *out)
+{
+	struct uplink *u = ctx;
+
+	u->ops.policy(u->ops.ctx, out);
+}
+
+static const char *
+op_register_password(void *ctx)
+{
+	struct uplink *u = ctx;
+
+	return u->ops.register_password(u->ops.ctx);
+}
+
+static void
+op_judged(void *ctx, struct session *s, const struct auth_report *r)
+{
+	struct uplink *u = ctx;
+
+	u->ops.judged(u->ops.ctx, s, r, op_peer(u, s));
+}
+
+static int
+op_enrol(void *ctx, struct session *s, enum trust_how how, struct err *e)
+{
+	struct uplink *u = ctx;
+
+	return u->ops.enrol(u->ops.ctx, s, op_peer(u, s), how, e);
+}
+
+static void
+leave(struct link *k)
+{
+	k->role = ROLE_LEAVING;
+	k->leaving_since = clock_mono();
+}
+
+/* A session answered `get ip` with 200: it is the one in use from now on, unless a test wants another manager. */
+static void
+op_up(void *ctx, struct session *s)
+{
+	struct uplink *u = ctx;
+	struct link *k = link_of(u, s);
+	bool wanted = !u->testing || !u->test_serial[0] || !strcmp(u->test_serial, session_peer_serial(s));
+
+	if (k != u->dialing)
+		return;
+	if (!wanted && u->current) {
+		session_stop(s, "a test wants another manager", clock_mono());
+		return;
+	}
+	u->dialing = NULL;
+	dialer_succeeded(u->dialer);
+	if (u->current)
+		leave(u->current);
+	u->current = k;
+	k->role = ROLE_CURRENT;
+	u->ops.up(u->ops.ctx, s, k->target, &k->manager);
+	uplink_sync(u);
+}
+
+static void
+op_privileged(void *ctx, struct session *s)
+{
+	struct uplink *u = ctx;
+
+	u->ops.privileged(u->ops.ctx, s);
+}
+
+static void
+op_address(void *ctx, struct session *s, const struct session_address *a)
+{
+	struct uplink *u = ctx;
+
+	u->ops.address(u->ops.ctx, s, a);
+}
+
+static void
+op_packet(void *ctx, struct session *s, const uint8_t *p, size_t len)
+{
+	struct uplink *u = ctx;
+
+	u->ops.packet(u->ops.ctx, s, p, len);
+}
+
+static void
+op_request(void *ctx, struct session *s, const struct message *m, mono_t now)
+{
+	struct uplink *u = ctx;
+
+	u->ops.request(u->ops.ctx, s, m, now);
+}
+
+/* True when a manager that has our old session turned a fresh one away: then the old one goes first. */
+static bool
+refused_second(const struct uplink *u, const struct link *k)
+{
+	return u->testing && u->current && !u->again_after_leaving && session_turned_away(k->session);
+}
+
+static void
+op_down(void *ctx, struct session *s)
+{
+	struct uplink *u = ctx;
+	struct link *k = link_of(u, s);
+	mono_t now = clock_mono();
+	bool was_current = k == u->current, brief = now.ms - session_since(s).ms < SHORT_MS;
+
+	snprintf(u->last_reason, sizeof(u->last_reason), "%s", session_reason(s));
+	u->ops.down(u->ops.ctx, s, was_current, k->target, &k->manager);
+	k->gone = true;
+	loop_task_soon(u->reaper);
+	if (was_current)
+		u->current = NULL;
+	if (k == u->dialing) {
+		u->dialing = NULL;
+		if (refused_second(u, k)) {
+			log_debug(DBG_SESSION,
+				  "[test] the manager refused a second session: the old one is closed first");
+			u->again_after_leaving = true;
+			leave(u->current);
+			u->current = NULL;
+			return; /* dialled again when the old one is gone */
+		}
+		dialer_failed(u->dialer, now);
+	} else if (k->role == ROLE_LEAVING && u->again_after_leaving) {
+		u->again_after_leaving = false;
+		if (u->on)
+			dialer_again(u->dialer, now);
+		else
+			dialer_failed(u->dialer, now);
+	} else if (was_current && brief && u->on) {
+		dialer_want_later(u->dialer, now);
+	}
+	uplink_sync(u);
+}
+
+/* --- connections' ops --------------------------------------------------------------------------------------------- */
+
+static void
+on_step(void *ctx, enum conn_step step)
+{
+	struct link *k = ctx;
+
+	if (step == CONN_TLS)
+		session_on_tcp(k->session, clock_mono());
+	else if (step == CONN_OPEN)
+		session_on_tls(k->session, clock_mono());
+	uplink_touch(k->home);
+}
+
+static void
+on_frame(void *ctx, const struct frame *f)
+{
+	struct link *k = ctx;
+
+	session_on_frame(k->session, f, clock_mono());
+	uplink_touch(k->home);
+}
+
+static void
+on_room(void *ctx)
+{
+	struct link *k = ctx;
+
+	session_on_room(k->session);
+	if (k == k->home->current)
+		k->home->ops.room(k->home->ops.ctx);
+}
+
+static void
+on_closed(void *ctx, const struct err *why)
+{
+	struct link *k = ctx;
+	struct uplink *u = k->home;
+
+	session_on_closed(k->session, why, clock_mono());
+	uplink_touch(u);
+}
+
+/* --- dialling ----------------------------------------------------------------------------------------------------- */
+
+static void
+link_free(struct link *k)
+{
+	session_free(k->session);
+	conn_free(k->conn);
+	free(k);
+}
+
+static void
+on_reap(void *ctx)
+{
+	struct uplink *u = ctx;
+	struct link **p = &u->links;
+
+	while (*p) {
+		struct link *k = *p;
+
+		if (k->gone) {
+			*p = k->next;
+			link_free(k);
+		} else {
+			p = &k->next;
+		}
+	}
+	if (u->start_failed) {
+		u->start_failed = false;
+		dialer_start_failed(u->dialer, clock_mono());
+	}
+	uplink_sync(u);
+}
+
+static int
+link_open(struct uplink *u, const char *target, const struct addr *a, struct link **out, struct err *e)
+{
+	const struct session_ops sops = {
+	    .ctx = u,
+	    .send = op_send,
+	    .queued = op_queued,
+	    .close = op_close,
+	    .peer = op_peer,
+	    .local = op_local,
+	    .identity = op_identity,
+	    .policy = op_policy,
+	    .register_password = op_register_password,
+	    .judged = op_judged,
+	    .enrol = op_enrol,
+	    .up = op_up,
+	    .privileged = op_privileged,
+	    .address = op_address,
+	    .packet = op_packet,
+	    .request = op_request,
+	    .down = op_down,
+	};
+	struct conn_target t = {
+	    .addr = *a,
+	    .port = u->port == PROFILE_PORT4 && a->family == AF_INET6 ? PROFILE_PORT6 : u->port,
+	    .source = a->family == AF_INET6 ? u->source6 : u->source4,
+	    .device = u->device,
+	    .sni = u->sni,
+	    .level = u->level,
+	    .now_s = u->ops.trust_time_s(u->ops.ctx),
+	};
+	struct link *k = calloc(1, sizeof(*k));
+	struct conn_ops cops = {.ctx = k, .step = on_step, .frame = on_frame, .room = on_room, .closed = on_closed};
+	int rc = -ENOMEM;
+
+	if (k)
+		k->session = session_new(&sops, clock_mono());
+	if (!k || !k->session) {
+		err_sys(e, rc, "session");
+		goto out;
+	}
+	k->home = u;
+	k->manager = *a;
+	text_copy(k->target, sizeof(k->target), target);
+	rc = conn_dial(u->loop, u->creds, &t, &cops, &k->conn, e);
+	if (rc)
+		goto out;
+	*out = k;
+	return 0;
+out:
+	if (k)
+		link_free(k);
+	return rc;
+}
+
+static void
+do_dial(void *ctx, const char *target, const struct addr *a)
+{
+	struct uplink *u = ctx;
+	char text[ADDR_TEXT], shown[80];
+	struct err e = ERR_NONE;
+	struct link *k = NULL;
+
+	log_debug(DBG_SESSION, "[session] dialling %s (%s)", addr_host(text, a),
+		  text_escape(shown, sizeof(shown), target, strlen(target)));
+	if (link_open(u, target, a, &k, &e)) {
+		snprintf(u->last_reason, sizeof(u->last_reason), "%s: %s", text, e.text);
+		log_debug(DBG_SESSION, "[session] %s", u->last_reason);
+		u->start_failed = true; /* the dialer hears of it from a fresh turn */
+		loop_task_soon(u->reaper);
+		return;
+	}
+	k->next = u->links;
+	u->links = k;
+	u->dialing = k;
+}
+
+static void
+on_resolved(void *ctx, const struct addr *addrs, size_t count, const struct err *why)
+{
+	struct uplink *u = ctx;
+
+	u->query = NULL;
+	if (!count) {
+		snprintf(u->last_reason, sizeof(u->last_reason), "name of the manager: %s", why->text);
+		log_debug(DBG_SESSION, "[session] %s", u->last_reason);
+	}
+	dialer_resolved(u->dialer, addrs, count, clock_mono());
+	uplink_touch(u);
+}
+
+static void
+do_resolve(void *ctx, const char *name)
+{
+	struct uplink *u = ctx;
+	struct err e = ERR_NONE;
+
+	if (!resolve_start(u->loop, u->resolv_conf, name, on_resolved, u, &u->query, &e))
+		return;
+	snprintf(u->last_reason, sizeof(u->last_reason), "%s", e.text);
+	log_debug(DBG_ERROR, "[session] %s", e.text);
+	u->query = NULL;
+	u->start_failed = true;
+	loop_task_soon(u->reaper);
+}
+
+static void
+stop_resolve(void *ctx)
+{
+	struct uplink *u = ctx;
+
+	resolve_cancel(u->query);
+	u->query = NULL;
+}
+
+static uint32_t
+do_random(void *ctx)
+{
+	uint32_t r = 0;
+
+	(void)ctx;
+	crypto_random(&r, sizeof(r)); /* without randomness the shortest delay is taken: no reason to stay away */
+	return r;
+}
+
+/* --- the owner's side --------------------------------------------------------------------------------------------- */
+
+/* Dials when there is reason to, and only then. */
+static void
+uplink_sync(struct uplink *u)
+{
+	bool want = u->on && u->creds && (!u->current || u->testing) && !u->again_after_leaving;
+
+	dialer_want(u->dialer, want, clock_mono());
+	uplink_touch(u);
+}
+
+int
+uplink_new(struct loop *l, const struct uplink_ops *ops, struct uplink **out, struct err *e)
+{
+	struct uplink *u = calloc(1, sizeof(*u));
+	struct dialer_ops dops = {
+	    .ctx = u, .dial = do_dial, .resolve = do_resolve, .resolve_stop = stop_resolve, .random = do_random};
+
+	if (!u)
+		return err_sys(e, -ENOMEM, "uplink");
+	u->loop = l;
+	u->ops = *ops;
+	u->dialer = dialer_new(&dops);
+	u->timer = loop_timer_new(l, on_timer, u);
+	u->reaper = loop_task_new(l, on_reap, u);
+	if (!u->dialer || !u->timer || !u->reaper) {
+		uplink_free(u);
+		return err_sys(e, -ENOMEM, "uplink");
+	}
+	*out = u;
+	return 0;
+}
+
+void
+uplink_free(struct uplink *u)
+{
+	struct link *k;
+
+	if (!u)
+		return;
+	resolve_cancel(u->query);
+	while ((k = u->links)) {
+		u->links = k->next;
+		link_free(k);
+	}
+	loop_timer_free(u->timer);
+	loop_task_free(u->reaper);
+	dialer_free(u->dialer);
+	free(u);
+}
+
+int
+uplink_configure(struct uplink *u, const struct uplink_config *c, struct err *e)
+{
+	if (text_copy(u->device, sizeof(u->device), c->device) || text_copy(u->sni, sizeof(u->sni), c->sni) ||
+	    text_copy(u->resolv_conf, sizeof(u->resolv_conf), c->resolv_conf))
+		return err_set(e, -ENAMETOOLONG, "interface, SNI or resolver path is too long");
+	u->port = c->port;
+	u->source4 = c->source4;
+	u->source6 = c->source6;
+	u->level = c->level;
+	u->creds = c->creds;
+	dialer_set_targets(u->dialer, c->targets, c->target_count, clock_mono());
+	uplink_sync(u);
+	return 0;
+}
+
+void
+uplink_remember(struct uplink *u, const char *target, const struct addr *a)
+{
+	dialer_remember(u->dialer, target, a);
+}
+
+void
+uplink_enable(struct uplink *u, bool on, const char *reason)
+{
+	u->on = on;
+	if (!on) {
+		for (struct link *k = u->links; k; k = k->next) {
+			if (!k->gone)
+				session_stop(k->session, reason, clock_mono());
+		}
+	}
+	uplink_sync(u);
+}
+
+bool
+uplink_idle(const struct uplink *u)
+{
+	return !u->links;
+}
+
+void
+uplink_test_begin(struct uplink *u, const char *serial)
+{
+	u->testing = true;
+	text_copy(u->test_serial, sizeof(u->test_serial), serial ? serial : "");
+	uplink_sync(u);
+	if (u->dialing == NULL)
+		dialer_kick(u->dialer, clock_mono()); /* a new configuration: no old backoff counts */
+	uplink_touch(u);
+}
+
+void
+uplink_test_end(struct uplink *u)
+{
+	u->testing = false;
+	u->test_serial[0] = '\0';
+	if (u->current && u->dialing)
+		session_stop(u->dialing->session, "the test is over", clock_mono());
+	uplink_sync(u);
+}
+
+void
+uplink_kick(struct uplink *u)
+{
+	mono_t now = clock_mono();
+
+	dialer_kick(u->dialer, now);
+	/* a SYN sent into a dead link is repeated ever more rarely by the kernel: start afresh */
+	if (u->dialing && session_state(u->dialing->session) == SESSION_CONNECTING &&
+	    now.ms - session_since(u->dialing->session).ms >= STALE_CONNECT_MS)
+		session_stop(u->dialing->session, "the network has changed", now);
+	uplink_touch(u);
+}
+
+struct session *
+uplink_current(const struct uplink *u)
+{
+	return u->current ? u->current->session : NULL;
+}
+
+void
+uplink_view(const struct uplink *u, mono_t now, struct uplink_view *out)
+{
+	const struct link *k = u->current ? u->current : u->dialing;
+	mono_t due = dialer_deadline(u->dialer);
+
+	*out = (struct uplink_view){.tls_version = "", .tls_suite = "", .resolving = u->query != NULL};
+	out->next_dial_ms = due.ms == MONO_NEVER.ms ? -1 : mono_left_ms(due, now);
+	text_copy(out->last_reason, sizeof(out->last_reason), u->last_reason);
+	if (!k)
+		return;
+	out->session = k->session;
+	out->current = k == u->current;
+	text_copy(out->target, sizeof(out->target), k->target);
+	conn_addresses(k->conn, &out->local, &out->manager, &out->port);
+	out->tls_version = conn_tls_version(k->conn);
+	out->tls_suite = conn_tls_suite(k->conn);
+	out->peer = conn_peer(k->conn);
+	out->counters = conn_counters(k->conn);
+}

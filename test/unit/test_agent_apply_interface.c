@@ -1,0 +1,342 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// wrap: netlink_link_set_up netlink_addr_del netlink_addrs
+
+#include <cmocka.h>
+#include <errno.h>
+
+#include "base/addr.h"
+#include "test/unit/apply_fixture.h"
+#include "tun/netlink.h"
+
+/* Calls of each that work before one is refused; -1: all do. */
+static int set_up_left = -1, addr_del_left = -1, addrs_left = -1;
+
+int __real_netlink_link_set_up(struct netlink *n, const char *name, bool up, struct err *e);
+int __wrap_netlink_link_set_up(struct netlink *n, const char *name, bool up, struct err *e);
+int __real_netlink_addr_del(struct netlink *n, const char *dev, const struct addr *a, struct err *e);
+int __wrap_netlink_addr_del(struct netlink *n, const char *dev, const struct addr *a, struct err *e);
+int __real_netlink_addrs(struct netlink *n, const char *dev, struct addr out[], size_t max, size_t *count,
+			 struct err *e);
+int __wrap_netlink_addrs(struct netlink *n, const char *dev, struct addr out[], size_t max, size_t *count,
+			 struct err *e);
+
+static bool
+refuse(int *left)
+{
+	if (*left < 0)
+		return false;
+	return (*left)-- == 0;
+}
+
+int
+__wrap_netlink_link_set_up(struct netlink *n, const char *name, bool up, struct err *e)
+{
+	if (refuse(&set_up_left))
+		return err_sys(e, -EBUSY, "setting %s %s", name, up ? "up" : "down");
+	return __real_netlink_link_set_up(n, name, up, e);
+}
+
+int
+__wrap_netlink_addr_del(struct netlink *n, const char *dev, const struct addr *a, struct err *e)
+{
+	if (refuse(&addr_del_left))
+		return err_sys(e, -EPERM, "removing an address from %s", dev);
+	return __real_netlink_addr_del(n, dev, a, e);
+}
+
+/* A read back that does not show what was written. */
+int
+__wrap_netlink_addrs(struct netlink *n, const char *dev, struct addr out[], size_t max, size_t *count, struct err *e)
+{
+	if (refuse(&addrs_left)) {
+		*count = 0;
+		return 0;
+	}
+	return __real_netlink_addrs(n, dev, out, max, count, e);
+}
+
+static int
+setup(void **state)
+{
+	set_up_left = addr_del_left = addrs_left = -1;
+	return fixture_apply_setup(state);
+}
+
+static int
+set(const char *lines)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "config system interface\nedit wan1\n%s\nnext\nend\n", lines);
+	return fixture_cli(text);
+}
+
+static int
+addresses(const char *pattern)
+{
+	return fixture_count("ip -4 -o addr show dev wan1", pattern);
+}
+
+static void
+ok(const char *lines)
+{
+	if (set(lines) != CLI_OK)
+		fail_msg("%s: %s", lines, fixture_err.text);
+}
+
+static void
+missing_device_waits(void **state)
+{
+	(void)state;
+	assert_int_equal(fixture_cli("config system interface\nedit late1\nset ip 192.0.2.1/24\nset status down\nnext\n"
+				     "delete late1\nend\n"),
+			 CLI_OK);
+}
+
+static void
+address_comes_and_goes(void **state)
+{
+	(void)state;
+	ok("set ip 192.0.2.1 255.255.255.0");
+	assert_int_equal(addresses("inet 192.0.2.1/24"), 1);
+	ok("set ip 198.51.100.1/30");
+	assert_int_equal(addresses("inet 198.51.100.1/30"), 1);
+	assert_int_equal(addresses("inet"), 1);
+	ok("set ip 198.51.100.1/29"); /* the same host with another mask */
+	assert_int_equal(addresses("inet 198.51.100.1/29"), 1);
+	assert_int_equal(addresses("inet"), 1);
+	ok("set ip 0.0.0.0 0.0.0.0");
+	assert_int_equal(addresses("inet"), 0);
+	ok("set ip 192.0.2.9/32");
+	ok("unset ip");
+	assert_int_equal(addresses("inet"), 0);
+	ok("set ip 192.0.2.9/32");
+	assert_int_equal(fixture_cli("config system interface\ndelete wan1\nend\n"), CLI_OK);
+	assert_int_equal(addresses("inet"), 0);
+	assert_int_equal(fixture_count("ip -o link show wan1", "state UP"), 1);
+}
+
+/* Whatever the order of addresses in the kernel: those of others stay when ours goes, and ours when an older goes. */
+static void
+others_stay(void **state)
+{
+	static const struct {
+		const char *what;
+		int promote;
+		const char *first, *hand;
+	} cases[] = {
+	    {"ours was first", 0, "set ip 192.0.2.1/24", "ip addr add 192.0.2.77/24 dev wan1"},
+	    {"ours was first, the kernel promotes", 1, "set ip 192.0.2.1/24", "ip addr add 192.0.2.77/24 dev wan1"},
+	    {"several of others", 0, "set ip 192.0.2.1/24",
+	     "ip addr add 192.0.2.77/24 dev wan1; ip addr add 192.0.2.78/24 dev wan1; ip addr add 10.0.0.1/8 dev wan1"},
+	    {"IPv6", 0, "set ip 192.0.2.1/24",
+	     "ip addr add 192.0.2.77/24 dev wan1; ip addr add 2001:db8::1/64 dev wan1"},
+	};
+	char line[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		int before;
+
+		print_message("%s\n", cases[i].what);
+		assert_int_equal(
+		    fixture_sh("echo %d > /proc/sys/net/ipv4/conf/wan1/promote_secondaries", cases[i].promote), 0);
+		ok(cases[i].first);
+		assert_int_equal(fixture_sh("%s; ip route add 10.99.0.0/16 via 192.0.2.254", cases[i].hand), 0);
+		before = fixture_count("ip -o addr show dev wan1", "inet");
+		/* to another of the same subnet, of another subnet, and to none */
+		ok("set ip 192.0.2.2/24");
+		assert_int_equal(addresses("inet 192.0.2.2/24"), 1);
+		assert_int_equal(addresses("inet 192.0.2.77/24"), 1);
+		assert_int_equal(fixture_count("ip -o addr show dev wan1", "inet"), before);
+		assert_int_equal(fixture_count("ip route", "10.99.0.0/16 via 192.0.2.254"), 1);
+		ok("set ip 198.51.100.1/24");
+		assert_int_equal(fixture_count("ip -o addr show dev wan1", "inet"), before);
+		ok("set ip 0.0.0.0/0");
+		assert_int_equal(addresses("inet 192.0.2.77/24"), 1);
+		assert_int_equal(fixture_count("ip -o addr show dev wan1", "inet"), before - 1);
+		assert_int_equal(fixture_count("ip route", "10.99.0.0/16 via 192.0.2.254"), 1);
+		snprintf(line, sizeof(line), "%d", cases[i].promote);
+		assert_int_equal(fixture_count("cat /proc/sys/net/ipv4/conf/wan1/promote_secondaries", line), 1);
+		assert_int_equal(fixture_sh("ip addr flush dev wan1; ip route flush 10.99.0.0/16"), 0);
+	}
+}
+
+/* The address was there by hand already: it becomes ours without a gap, and a later one replaces it. */
+static void
+adopts(void **state)
+{
+	(void)state;
+	assert_int_equal(fixture_sh("ip addr add 192.0.2.1/24 dev wan1"), 0);
+	ok("set ip 192.0.2.1/24");
+	assert_int_equal(addresses("inet"), 1);
+	ok("set ip 192.0.2.2/24");
+	assert_int_equal(addresses("inet"), 1);
+	/* gone behind our back: no error */
+	assert_int_equal(fixture_sh("ip addr flush dev wan1"), 0);
+	ok("set ip 192.0.2.3/24");
+	assert_int_equal(addresses("inet 192.0.2.3/24"), 1);
+}
+
+static void
+status_and_mtu(void **state)
+{
+	static const struct {
+		const char *what, *lines, *flags, *mtu;
+	} cases[] = {
+	    {"down", "set status down", "state DOWN", "mtu 1500 "},
+	    {"still down", "set description x", "state DOWN", "mtu 1500 "},
+	    {"up again", "set status up", "state UP", "mtu 1500 "},
+	    {"down and up in one", "set status down\nset status up", "state UP", "mtu 1500 "},
+	    {"mtu alone does nothing", "set mtu 1400", "state UP", "mtu 1500 "},
+	    {"mtu in force", "set mtu-override enable", "state UP", "mtu 1400 "},
+	    {"another mtu, down", "set mtu 1280\nset status down", "state DOWN", "mtu 1280 "},
+	    {"no more mtu, up", "unset mtu-override\nset status up", "state UP", "mtu 1500 "},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		ok(cases[i].lines);
+		if (fixture_count("ip -o link show wan1", cases[i].flags) != 1 ||
+		    fixture_count("ip -o link show wan1", cases[i].mtu) != 1)
+			fail_msg("%s", cases[i].what);
+	}
+	/* addresses and status at once, both ways */
+	ok("set ip 192.0.2.1/24\nset status down");
+	assert_int_equal(addresses("inet 192.0.2.1/24"), 1);
+	ok("set ip 192.0.2.2/24\nset status up");
+	assert_int_equal(addresses("inet 192.0.2.2/24"), 1);
+	assert_int_equal(addresses("inet"), 1);
+	/* an entry that goes leaves no MTU of its own behind */
+	ok("set mtu-override enable");
+	assert_int_equal(fixture_count("ip -o link show wan1", "mtu 1280 "), 1);
+	assert_int_equal(fixture_cli("config system interface\ndelete wan1\nend\n"), CLI_OK);
+	assert_int_equal(fixture_count("ip -o link show wan1", "mtu 1500 "), 1);
+}
+
+/* Each step refused in turn: the code, a reason that names the device, and a system and a tree as before. */
+static void
+refused(void **state)
+{
+	static const struct {
+		const char *what, *lines;
+		int *which, after;
+		const char *reason;
+	} cases[] = {
+	    {"removing the old address", "set ip 198.51.100.1/24\nset mtu 1300", &addr_del_left, 0, "removing"},
+	    {"setting it down", "set ip 198.51.100.1/24\nset status down", &set_up_left, 0,
+	     "setting wan1 down: Device"},
+	    {"reading back nothing", "set ip 198.51.100.1/24", &addrs_left, 4, "is not there"},
+	    {"reading back at once nothing", "set mtu 1300", &addrs_left, 2, "is not there"},
+	};
+	char before[4096], after[4096];
+	static const char *const show =
+	    "(ip -o link show wan1 | grep -o 'mtu.*state [A-Z]*'; ip -4 -o addr show dev wan1 | "
+	    "grep -o 'inet [^ ]*' | sort; ip route | sed 's/ src .*//') | tr '\n' ';'";
+
+	(void)state;
+	ok("set ip 192.0.2.1/24\nset mtu 1400\nset mtu-override enable");
+	assert_int_equal(fixture_sh("ip addr add 192.0.2.77/24 dev wan1"), 0);
+	assert_int_equal(
+	    fixture_cli("config router static\nedit 1\nset gateway 192.0.2.254\nset device wan1\nnext\nend"), CLI_OK);
+	fixture_line(before, sizeof(before), show);
+	assert_non_null(strstr(before, "192.0.2.77"));
+	assert_non_null(strstr(before, "default via"));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		int rc;
+
+		*cases[i].which = cases[i].after;
+		rc = set(cases[i].lines);
+		*cases[i].which = -1;
+		if (rc != CLI_FAILED || !strstr(fixture_err.text, cases[i].reason) || !strstr(fixture_err.text, "wan1"))
+			fail_msg("%s: %d \"%s\"", cases[i].what, rc, fixture_err.text);
+		fixture_line(after, sizeof(after), show);
+		if (strcmp(before, after) != 0)
+			fail_msg("%s:\n%s\n%s", cases[i].what, before, after);
+		assert_string_equal(entry_get(tree_entry(fixture_tree, "system interface", "wan1"), "ip"),
+				    "192.0.2.1 255.255.255.0");
+	}
+}
+
+static void
+refused_up(void **state)
+{
+	(void)state;
+	ok("set ip 192.0.2.1/24\nset status down");
+	set_up_left = 0;
+	assert_int_equal(set("set ip 192.0.2.2/24\nset mtu 1400\nset mtu-override enable\nset status up"), CLI_FAILED);
+	assert_non_null(strstr(fixture_err.text, "setting wan1 up"));
+	assert_int_equal(fixture_count("ip -o link show wan1", "state DOWN"), 1);
+	assert_int_equal(fixture_count("ip -o link show wan1", "mtu 1500 "), 1);
+	assert_int_equal(addresses("inet 192.0.2.1/24"), 1);
+	assert_int_equal(addresses("inet"), 1);
+}
+
+/* The kernel's own refusal, with its own words. */
+static void
+refused_by_the_kernel(void **state)
+{
+	(void)state;
+	assert_int_equal(fixture_sh("ip tuntap add late1 mode tap"), 0);
+	assert_int_equal(fixture_cli("config system interface\nedit late1\nset mtu 65535\nset mtu-override enable\n"
+				     "set ip 192.0.2.1/24\nnext\nend"),
+			 CLI_FAILED);
+	assert_non_null(strstr(fixture_err.text, "late1"));
+	assert_non_null(strstr(fixture_err.text, "Invalid argument (mtu greater than device maximum)"));
+	assert_int_equal(fixture_count("ip -o addr show dev late1", "192.0.2.1"), 0);
+	assert_null(tree_entry(fixture_tree, "system interface", "late1"));
+}
+
+/* Static routes through the device follow its address, as after a start with this configuration. */
+static void
+routes_follow(void **state)
+{
+	(void)state;
+	ok("set ip 192.0.2.1/24");
+	assert_int_equal(
+	    fixture_cli("config router static\n"
+			"edit 1\nset gateway 192.0.2.254\nset device wan1\nnext\n"
+			"edit 2\nset dst 10.0.0.0/8\nset device wan1\nnext\n"
+			"edit 3\nset dst 172.16.0.0/12\nset gateway 192.0.2.253\nset device wan1\nnext\nend"),
+	    CLI_OK);
+	assert_int_equal(fixture_count("ip route", "proto static"), 3);
+	ok("set ip 192.0.2.2/24");
+	assert_int_equal(fixture_count("ip route", "proto static"), 3);
+	ok("set status down");
+	assert_int_equal(fixture_count("ip route", "proto static"), 0);
+	ok("set status up");
+	assert_int_equal(fixture_count("ip route", "proto static"), 3);
+	/* gateways that are out of reach now wait, rather than linger until the next reboot */
+	ok("set ip 198.51.100.1/24");
+	assert_int_equal(fixture_count("ip route", "proto static"), 1);
+	ok("set ip 192.0.2.1/24");
+	assert_int_equal(fixture_count("ip route", "proto static"), 3);
+	ok("set ip 0.0.0.0/0");
+	assert_int_equal(fixture_count("ip route", "proto static"), 1);
+	ok("set ip 192.0.2.1/24");
+	assert_int_equal(fixture_count("ip route", "proto static"), 3);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(missing_device_waits, setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(refused, setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(refused_up, setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(refused_by_the_kernel, setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(address_comes_and_goes, setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(others_stay, setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(adopts, setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(status_and_mtu, setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(routes_follow, setup, fixture_apply_teardown),
+	};
+
+	fixture_enter();
+	log_open("test", true, false);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
