@@ -1,0 +1,190 @@
+"""The programs from outside: fgfmd -t, fgfmctl's exit codes, scripts, JSON."""
+
+import json
+
+import pytest
+
+import expect
+from harness import DEVICE_SERIAL, FGFMCTL, FGFMD, MANAGER_SERIAL
+from netns import run
+
+
+def test_good_files_pass_the_check(lab):
+    """`fgfmd -t` on files in order: nothing said, exit 0."""
+    done = lab.agent.check_files()
+    assert done.returncode == 0 and expect.error_lines(done.stdout + done.stderr) == []
+
+
+@pytest.mark.parametrize("text, line", [
+    ('config agent\n    set certificate "open\nend\n', 2), ("config agent\n    set colour blue\nend\n", 2),
+    ("config agent\n    set netns x\n", 3), ("config agent\n    set manager-port 99999\nend\n", 2),
+    ("config agent\n    set tcp-forward x\nend\n", 2), ("config nonsense\nend\n", 1), ("end\n", 1),
+    ("config agent\n    set listen perhaps\nend\n", 2),
+], ids=["open-quote", "unknown-option", "no-end", "port-out-of-range", "bad-list", "unknown-table", "end-alone",
+        "bad-choice"])
+def test_errors_in_the_bootstrap_file(lab, text, line):
+    """Each error as FILE:LINE:COLUMN: text, exit 1."""
+    agent = lab.agent
+    agent.bootstrap_file.write_text(text)
+    done = run(FGFMD, "-c", agent.bootstrap_file, "-t", check=False)
+    errors = expect.error_lines(done.stdout + done.stderr)
+    assert done.returncode == 1
+    assert any(name == str(agent.bootstrap_file) and abs(int(at) - line) <= 1 and int(column) >= 1
+               for name, at, column, _ in errors), done.stdout + done.stderr
+
+
+def test_every_error_is_shown(lab):
+    """Not only the first one, and those of the device configuration too."""
+    lab.agent.set(colour="blue", listen="perhaps")
+    lab.agent.saved.write_text("config system global\n    set flurb 1\nend\n")
+    done = lab.agent.check_files()
+    errors = expect.error_lines(done.stdout + done.stderr)
+    assert done.returncode == 1
+    assert len([e for e in errors if e[0] == str(lab.agent.bootstrap_file)]) >= 2
+    assert any(e[0] == str(lab.agent.saved) and e[1] == "2" for e in errors)
+
+
+@pytest.mark.parametrize("setting", ["certificate", "private_key", "ca_certificate"])
+def test_missing_files_are_named(lab, setting):
+    """A certificate file that is not there is named."""
+    lab.agent.set(**{setting: '"/nonexistent/file.pem"'})
+    done = lab.agent.check_files()
+    assert done.returncode == 1 and "/nonexistent/file.pem" in done.stdout + done.stderr
+
+
+def test_bad_files_keep_the_daemon_from_starting(lab):
+    """What -t refuses does not start either."""
+    lab.agent.set(colour="blue")
+    lab.agent.write_bootstrap()
+    done = run(*lab.device_ns.enter(), FGFMD, "-c", lab.agent.bootstrap_file, "-f", check=False)
+    assert done.returncode == 1 and expect.error_lines(done.stdout + done.stderr)
+
+
+@pytest.mark.parametrize("program", [FGFMD, FGFMCTL])
+def test_usage_errors(program):
+    """A wrong option is bad usage: exit 2."""
+    assert run(program, "--no-such-option", check=False).returncode == 2
+
+
+def test_version():
+    """-V names the program."""
+    done = run(FGFMD, "-V")
+    assert "fgfmd" in done.stdout
+
+
+def test_no_daemon(lab):
+    """Exit 3 when nobody listens."""
+    assert lab.agent.ctl("get", "system", "status").returncode == 3
+
+
+def test_exit_codes(lab):
+    """0 done, 1 failed with the return code on stderr."""
+    agent = lab.agent.start().wait_ready()
+    assert agent.ctl("get", "system", "status").returncode == 0
+    done = agent.ctl("get", "system", "nonsense")
+    assert done.returncode == 1 and expect.command_fail(-61) in done.stderr
+    done = agent.ctl("execute", "central-mgmt", "unregister-device", "FMG-VM0000000099")
+    assert done.returncode == 1 and "Command fail. Return code -" in done.stderr
+
+
+def test_status_text(lab):
+    """The operator's view in words."""
+    _manager, agent = lab.connected()
+    shown = agent.ask("diagnose", "fdsm", "central-mgmt-status")
+    assert "Connection status: Up" in shown and "Registration status: Registered" in shown
+    assert MANAGER_SERIAL in shown
+    assert DEVICE_SERIAL in agent.ask("get", "system", "status")
+    assert set(expect.checksums(agent.ask("get", "system", "mgmt-csum"))) >= {"global", "all"}
+
+
+@pytest.mark.parametrize("words", [
+    ("get", "system", "status"), ("diagnose", "fdsm", "central-mgmt-status"), ("diagnose", "fgfm", "session"),
+    ("diagnose", "fgfm", "trust-list"), ("diagnose", "fgfm", "install-session"), ("diagnose", "fgfm", "explain"),
+    ("get", "system", "mgmt-csum"), ("trust-list",)], ids="-".join)
+def test_json_output(lab, words):
+    """--json prints one JSON document for each command an operator uses."""
+    _manager, agent = lab.connected()
+    assert isinstance(agent.ask_json(*words), (dict, list))
+
+
+def test_json_errors(lab):
+    """A failed command under --json: exit 1, and still JSON if anything is printed on stdout."""
+    agent = lab.agent.start().wait_ready()
+    done = agent.ctl("get", "system", "nonsense", json_output=True)
+    assert done.returncode == 1
+    if done.stdout.strip():
+        json.loads(done.stdout)
+
+
+def test_script_changes_and_saves(lab):
+    """A script takes effect and is saved at its outermost end."""
+    agent = lab.agent.start().wait_ready()
+    done = agent.script('config system global\n    set hostname "by-script"\nend\n')
+    assert done.returncode == 0, done.stderr
+    assert 'set hostname "by-script"' in agent.saved.read_text()
+    assert "by-script" in agent.ask("show", "system", "global")
+
+
+def test_script_goes_on_after_a_failure(lab):
+    """Exit 1 if any command failed; the others are done."""
+    agent = lab.agent.start().wait_ready()
+    done = agent.script('config system global\n    set flurb 1\n    set hostname "still"\nend\n')
+    assert done.returncode == 1 and expect.command_fail(-61) in done.stderr
+    assert 'set hostname "still"' in agent.saved.read_text()
+
+
+def test_script_that_ends_inside_a_block(lab):
+    """-160, and nothing changed."""
+    agent = lab.agent.start().wait_ready()
+    done = agent.script('config system global\n    set hostname "half"\n')
+    assert done.returncode == 1 and expect.command_fail(-160) in done.stderr
+    assert "half" not in agent.saved.read_text()
+
+
+@pytest.mark.parametrize("script, code", [
+    ('config system interface\nedit "wan1"\nset ip 300.1.1.1 255.255.255.0\nend\n', -8),
+    ('config system interface\nedit "modem"\nunset type\nend\n', -23),
+    ("config system interface\nedit \"wan1\"\nset mtu 1\nend\n", -651),
+    ('config firewall address\ndelete "nobody"\nend\n', -3),
+    (f'config system global\nset hostname "{"x" * 300}"\nend\n', -1),
+    ("config agent\nend\n", -61),
+], ids=["address", "unset", "range", "no-entry", "too-long", "agent-table"])
+def test_return_codes(lab, script, code):
+    """The codes an operator knows."""
+    agent = lab.agent.start().wait_ready()
+    done = agent.script(script)
+    assert done.returncode == 1 and expect.command_fail(code) in done.stderr
+
+
+def test_backup_and_restore(lab):
+    """The configuration as a file, written and read by the operator's own tool."""
+    agent = lab.agent.start().wait_ready()
+    path = lab.folder / "backup.conf"
+    agent.ask("execute", "backup", "config", str(path))
+    saved = path.read_text()
+    assert DEVICE_SERIAL in saved
+    assert agent.script('config system global\nset hostname "other"\nend\n').returncode == 0
+    agent.ask("execute", "restore", "config", str(path))
+    assert DEVICE_SERIAL in agent.ask("show", "system", "global")
+
+
+def test_revisions(lab):
+    """Saved configurations are listed, compared and brought back."""
+    agent = lab.agent.start().wait_ready()
+    for name in ("one", "two"):
+        assert agent.script(f'config system global\nset hostname "{name}"\nend\n').returncode == 0
+    listed = agent.ask("execute", "revision", "list")
+    assert expect.search(r"\d", listed)
+
+
+def test_socket_is_private(lab):
+    """Mode 0660."""
+    agent = lab.agent.start().wait_ready()
+    assert agent.socket.stat().st_mode & 0o777 == 0o660
+
+
+def test_secrets_on_disk_are_private(lab):
+    """Nothing under the state directory is readable by others."""
+    _manager, agent = lab.connected()
+    open_files = [p.name for p in agent.state.rglob("*") if p.is_file() and p.stat().st_mode & 0o077]
+    assert open_files == []

@@ -1,0 +1,191 @@
+"""Installs that end well, and installs that are refused."""
+
+import pytest
+
+import expect
+from harness import DEVICE_SERIAL, FAST, HARMLESS_SET, HARMLESS_UNSET, move_wan1, real
+from netns import poll
+
+
+def test_committed(lab):
+    """A harmless install: a line per command, a fresh session, the configuration saved, a revision kept."""
+    manager, agent = lab.connected()
+    mark = manager.mark()
+    verdict, _text = manager.install_and_wait("i1", HARMLESS_SET, HARMLESS_UNSET)
+    assert verdict == "committed"
+    assert manager.result_lines("i1") == [(0, "config system global"), (0, 'set hostname "renamed"'), (0, "end")]
+    assert manager.ready(since=mark), "the connection test is a fresh session"
+    assert 'set hostname "renamed"' in agent.saved.read_text()
+    assert not agent.journal.exists() and agent.wait_install_state(expect.IDLE)
+    assert list((agent.state / "revisions").iterdir())
+    assert 'set hostname "renamed"' in manager.get_config()
+    assert manager.errors() == []
+
+
+def test_address_change_that_keeps_the_manager_in_reach(lab):
+    """wan1 gets another address in the same network: a new session from there, committed."""
+    manager, _agent = lab.connected()
+    mark = manager.mark()
+    verdict, _text = manager.install_and_wait("i2", move_wan1("192.168.48.82"), move_wan1("192.168.48.81"))
+    assert verdict == "committed"
+    assert manager.wait("accept", since=mark)["peer"] == "192.168.48.82"
+    assert lab.device_ns.addresses("wan1") & {"192.168.48.81/24", "192.168.48.82/24"} == {"192.168.48.82/24"}
+    poll(lambda: len(manager.sessions()) == 1, real(60), "the old session to go")
+
+
+def test_failing_commands_do_not_stop_the_rest(lab):
+    """A failing command is reported with its code; those after it run; the install is committed."""
+    manager, agent = lab.connected()
+    script = ("config system global\n    set colour blue\n    set hostname \"renamed\"\nend\n"
+              "config system nonsense\nend\n")
+    assert manager.install_and_wait("i3", script, HARMLESS_UNSET)[0] == "committed"
+    codes = manager.result_lines("i3")
+    assert codes[:4] == [(0, "config system global"), (-61, "set colour blue"), (0, 'set hostname "renamed"'),
+                         (0, "end")]
+    assert codes[4] == (-61, "config system nonsense")
+    assert 'set hostname "renamed"' in agent.saved.read_text()
+    assert "-61" in str(agent.receipts()[-1])
+
+
+@pytest.mark.parametrize("script", [
+    'config system global\nset hostname "open\nend\n', "config system global\nset hostname x\n",
+    "end\n", "config system global\nflurb x\nend\n", "config system interface\nedit \"wan1\"\nend\nend\n",
+], ids=["open-quote", "no-end", "end-alone", "unknown-verb", "end-twice"])
+def test_broken_script_is_refused_whole(lab, script):
+    """Lexical and structural errors refuse the install before anything changes, with line and column."""
+    manager, agent = lab.connected()
+    before = agent.saved.read_bytes()
+    verdict, text = manager.install_and_wait("i4", "config system global\nset hostname \"no\"\nend\n" + script, "")
+    assert verdict == "refused"
+    assert expect.search(r"\d+.*\d+", text.partition("reason=")[2]), text
+    assert agent.saved.read_bytes() == before and not agent.journal.exists()
+    assert manager.get_config() and 'hostname "no"' not in manager.get_config()
+    assert len(manager.events("accept")) == 1
+    assert manager.errors() == []
+
+
+@pytest.mark.parametrize("command", [
+    "execute central-mgmt register-device FMG-VM0000000009 secret", "execute fgfm install confirm",
+    "execute fgfm install revert", "execute restore config file", "execute backup config file",
+    "execute revision restore 1"])
+def test_commands_a_manager_may_not_give(lab, command):
+    """-37 for each, and nothing happens."""
+    manager, _agent = lab.connected()
+    manager.install_and_wait("i5", HARMLESS_SET + command + "\n", HARMLESS_UNSET)
+    assert manager.result_lines("i5")[-1] == (-37, command)
+
+
+def test_bootstrap_options_are_out_of_reach(lab):
+    """`config agent` is unknown to an install."""
+    manager, _agent = lab.connected()
+    manager.install_and_wait("i6", "config agent\n    set tcp-forward 22\nend\n", "")
+    assert manager.result_lines("i6")[0][0] == -61
+
+
+def test_second_install_while_one_is_pending(lab):
+    """409 for the second one; the first goes on as if nothing had been."""
+    manager, agent = lab.connected(faketime=FAST)
+    manager.behave("auth.answer=off")
+    manager.install("p1", HARMLESS_SET, HARMLESS_UNSET)
+    agent.wait_install_state(expect.TESTING)
+    verdict, text = manager.install_and_wait("p2", 'config system global\nset hostname "two"\nend\n', "")
+    assert verdict == "refused" and "409" in text
+    manager.well_behaved()
+    assert manager.verdict("p1", real(200))[0] == "committed"
+    assert 'set hostname "renamed"' in agent.saved.read_text()
+
+
+def test_local_change_while_an_install_is_pending(lab):
+    """A change on the device is refused with the documented words."""
+    manager, agent = lab.connected(faketime=FAST)
+    manager.behave("auth.answer=off")
+    manager.install("p1", HARMLESS_SET, HARMLESS_UNSET)
+    agent.wait_install_state(expect.TESTING)
+    done = agent.script('config system global\nset hostname "mine"\nend\n')
+    assert done.returncode == 1 and "install pending" in done.stdout + done.stderr
+    manager.well_behaved()
+    assert manager.verdict("p1", real(200))[0] == "committed"
+
+
+@pytest.mark.parametrize("rule", ["409", "close", "rst"])
+def test_manager_that_refuses_a_second_session(lab, rule):
+    """The old session is closed first and the manager dialled again: committed, told by a receipt."""
+    manager, _agent = lab.connected(faketime=FAST)
+    manager.behave(f"second_session={rule}")
+    verdict, _text = manager.install_and_wait("s1", HARMLESS_SET, HARMLESS_UNSET, timeout=real(300))
+    assert verdict == "committed"
+
+
+def test_operator_confirms(lab):
+    """`execute fgfm install confirm` on the device ends the wait for the manager."""
+    manager, agent = lab.connected(faketime=FAST)
+    manager.behave("auth.answer=off")
+    manager.install("o1", HARMLESS_SET, HARMLESS_UNSET)
+    agent.wait_install_state(expect.TESTING)
+    agent.ask("execute", "fgfm", "install", "confirm")
+    agent.wait_install_state(expect.IDLE)
+    assert 'set hostname "renamed"' in agent.saved.read_text()
+
+
+def test_operator_reverts(lab):
+    """`execute fgfm install revert` puts everything back at once."""
+    manager, agent = lab.connected(faketime=FAST)
+    before = agent.saved.read_bytes()
+    manager.behave("auth.answer=off")
+    manager.install("o2", HARMLESS_SET, HARMLESS_UNSET)
+    agent.wait_install_state(expect.TESTING)
+    agent.ask("execute", "fgfm", "install", "revert")
+    agent.wait_install_state(expect.RETESTING, expect.IDLE)
+    assert agent.saved.read_bytes() == before
+    assert DEVICE_SERIAL in agent.ask("show", "system", "global")
+    manager.well_behaved()
+    assert manager.verdict("o2", real(300))[0] == "rolled-back"
+
+
+@pytest.mark.parametrize("setting, refused", [("set allow-push-configuration disable", "403"),
+                                              ("set mode backup", "403")])
+def test_settings_that_forbid_installs(lab, setting, refused):
+    """What `system central-management` forbids is 403; retrieval still works."""
+    lab.agent.configure(central=f"    {setting}\n")
+    manager, agent = lab.connected()
+    verdict, text = manager.install_and_wait("f1", HARMLESS_SET, HARMLESS_UNSET)
+    assert verdict == "refused" and refused in text
+    assert manager.get_config() and not agent.journal.exists()
+
+
+def test_compressed_install(lab):
+    """deflate=gzip: both scripts as gzip members."""
+    manager, agent = lab.connected()
+    assert manager.install_and_wait("z1", HARMLESS_SET, HARMLESS_UNSET, deflate=True)[0] == "committed"
+    assert 'set hostname "renamed"' in agent.saved.read_text()
+    assert manager.call("get_config", deflate=True)["config"] == manager.get_config()
+    assert manager.errors() == []
+
+
+def test_long_install(lab):
+    """Many windows of script and of result lines, with every byte accounted for."""
+    manager, _agent = lab.connected(manager=lab.manager(options=["--window", "4096"]))
+    count = 1000
+    script = "config firewall address\n" + "".join(
+        f'    edit "net{i}"\n        set subnet 10.{i // 256}.{i % 256}.0 255.255.255.0\n    next\n'
+        for i in range(count)) + "end\n"
+    verdict, _text = manager.install_and_wait("l1", script, "config firewall address\npurge\nend\n", timeout=30)
+    assert verdict == "committed"
+    lines = manager.result_lines("l1")
+    assert len(lines) == 3 * count + 2 and {code for code, _ in lines} == {0}
+    assert manager.errors() == []
+
+
+def test_receipt_is_delivered_until_it_is_acknowledged(lab):
+    """A receipt whose acknowledgement was lost comes again with the next session."""
+    manager, _agent = lab.connected(faketime=FAST)
+    manager.behave("second_session=close", "at.receipt=rst*2")
+    manager.install("r1", HARMLESS_SET, HARMLESS_UNSET)
+    poll(lambda: len(manager.events("action", phase="receipt")) == 2, real(400), "two lost deliveries")
+    mark = manager.events("action", phase="receipt")[-1]["seq"]
+    assert expect.verdict(manager.receipt("r1", real(300), since=mark)) == "committed"
+    mark = manager.mark()
+    manager.call("drop")
+    manager.ready(timeout=real(120), since=mark)
+    manager.wait("keepalive", real(400), since=mark)
+    assert manager.events("receipt", since=mark) == []

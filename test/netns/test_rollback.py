@@ -1,0 +1,156 @@
+"""Installs that cut the device off, and how it comes back."""
+
+import json
+
+import pytest
+
+import expect
+from harness import (DEVICE_IP, FAST, GUIDE_SET, GUIDE_UNSET, HARMLESS_SET, HARMLESS_UNSET, SPEED, move_wan1, real,
+                     timed)
+from netns import poll
+
+ROLLBACK = 900
+RETEST = 300
+
+
+def back_on_wan1(lab):
+    """wan1 and the default route are as the saved configuration says."""
+    return (f"{DEVICE_IP}/24" in lab.device_ns.addresses("wan1")
+            and not any(a.startswith("192.168.49.") for a in lab.device_ns.addresses("wan1"))
+            and any(r.startswith("default via 192.168.48.1") for r in lab.device_ns.routes()))
+
+
+def assert_as_before(lab, agent, saved):
+    """Saved file, memory and system agree, and are as they were."""
+    assert agent.saved.read_bytes() == saved
+    poll(lambda: back_on_wan1(lab), 5, "wan1 as it was")
+    assert f"set ip {DEVICE_IP} 255.255.255.0" in agent.ask("show", "system", "interface")
+    assert not agent.journal.exists()
+    assert agent.wait_install_state(expect.IDLE)
+
+
+def test_guide_example(lab):
+    """wan1 is moved away; after 900 s the unset script runs, `unset type` fails with -23, and all is back."""
+    manager, agent = lab.connected(faketime=FAST)
+    saved, mark = agent.saved.read_bytes(), manager.mark()
+    took = timed(lambda: (manager.install("g1", GUIDE_SET, GUIDE_UNSET),
+                          manager.receipt("g1", real(ROLLBACK + 120), since=mark)))
+    assert took > ROLLBACK / SPEED * 0.95, "not before the 900 s"
+    receipt = manager.receipt("g1", since=mark)
+    assert expect.verdict(receipt) == "rolled-back"
+    assert "unset type" in json.dumps(receipt) and "-23" in json.dumps(receipt)
+    assert_as_before(lab, agent, saved)
+    for command in ("get sys status", "config system interface", 'edit "wan1"', "set ip 192.168.49.81 255.255.255.0",
+                    f"set ip {DEVICE_IP} 255.255.255.0"):
+        assert expect.search(expect.command_log(0, command), agent.log()), command
+    assert expect.search(expect.command_log(-23, "unset type"), agent.log())
+    assert manager.errors() == []
+
+
+@pytest.mark.parametrize("unset", ["", "config system global\nend\n", move_wan1("192.168.49.82")],
+                         ids=["empty", "does-nothing", "does-the-wrong-thing"])
+def test_incomplete_unset_script(lab, unset):
+    """What the unset script leaves undone the agent restores itself, and says so line by line."""
+    manager, agent = lab.connected(faketime=FAST)
+    saved = agent.saved.read_bytes()
+    script = (move_wan1("192.168.49.81") + "config router static\n    edit 1\n"
+              "        set gateway 192.168.49.1\n    next\nend\n" + HARMLESS_SET)
+    verdict, _text = manager.install_and_wait("u1", script, unset, timeout=real(ROLLBACK + 120))
+    assert verdict == "rolled-back"
+    assert_as_before(lab, agent, saved)
+    assert expect.search(expect.log("restored line"), agent.log())
+
+
+def test_state_added_by_hand_survives_a_rollback(lab):
+    """A revert touches nothing that the install did not change."""
+    manager, agent = lab.connected(faketime=FAST)
+    lab.device_ns.ip("address", "add", "10.77.0.1/24", "dev", "wan1")
+    lab.device_ns.ip("route", "add", "10.78.0.0/16", "via", "10.77.0.9")
+    manager.behave("auth.answer=off")
+    manager.install("h1", move_wan1("192.168.48.83"), move_wan1(DEVICE_IP))
+    agent.wait_install_state(expect.TESTING)
+    agent.ask("execute", "fgfm", "install", "revert")
+    manager.well_behaved()
+    assert manager.verdict("h1", real(RETEST))[0] == "rolled-back"
+    assert "10.77.0.1/24" in lab.device_ns.addresses("wan1")
+    assert any(r.startswith("10.78.0.0/16") for r in lab.device_ns.routes())
+
+
+def test_same_install_again_needs_force(lab):
+    """After its rollback the same install is refused (409); force=1 lets it in."""
+    manager, agent = lab.connected(faketime=FAST)
+    script, unset = move_wan1("192.168.49.81"), move_wan1(DEVICE_IP)
+    assert manager.install_and_wait("a1", script, unset, timeout=real(ROLLBACK + 120))[0] == "rolled-back"
+    agent.wait_install_state(expect.IDLE)
+    verdict, text = manager.install_and_wait("a2", script, unset)
+    assert verdict == "refused", text
+    assert not agent.journal.exists() and back_on_wan1(lab)
+    manager.install("a3", script, unset, force=True)
+    agent.wait_install_state(expect.TESTING)
+    agent.ask("execute", "fgfm", "install", "revert")
+    assert manager.verdict("a3", real(RETEST + 60))[0] == "rolled-back"
+
+
+def test_another_install_after_a_rollback_is_welcome(lab):
+    """Only the same two scripts are remembered."""
+    manager, agent = lab.connected(faketime=FAST)
+    manager.behave("auth.answer=off")
+    manager.install("b1", HARMLESS_SET, HARMLESS_UNSET)
+    agent.wait_install_state(expect.TESTING)
+    agent.ask("execute", "fgfm", "install", "revert")
+    manager.well_behaved()
+    assert manager.verdict("b1", real(RETEST))[0] == "rolled-back"
+    other = 'config system global\n    set hostname "other"\nend\n'
+    assert manager.install_and_wait("b2", other, HARMLESS_UNSET)[0] == "committed"
+
+
+def test_manager_back_within_the_time(lab):
+    """The link is away for a while during the test and comes back: committed, not rolled back."""
+    manager, agent = lab.connected(faketime=FAST)
+    manager.behave("at.results-done=rst*1", "at.accept=rst")
+    mark = manager.mark()
+    manager.install("w1", HARMLESS_SET, HARMLESS_UNSET)
+    agent.wait_install_state(expect.TESTING)
+    lab.link("down")
+    manager.wait("session_closed", since=mark)
+    manager.well_behaved()
+    lab.link("up")
+    assert manager.verdict("w1", real(200))[0] == "committed"
+    assert 'set hostname "renamed"' in agent.saved.read_text()
+
+
+@pytest.mark.parametrize("phase", ["stream-1-half", "stream-1", "stream-2-half"])
+def test_cut_before_the_scripts_are_whole(lab, phase):
+    """The connection breaks while the scripts come: nothing has begun."""
+    manager, agent = lab.connected()
+    saved, mark = agent.saved.read_bytes(), manager.mark()
+    manager.behave(f"at.{phase}=rst*1")
+    manager.install("c1", HARMLESS_SET, HARMLESS_UNSET)
+    manager.ready(since=manager.wait("session_closed", since=mark)["seq"])
+    assert agent.saved.read_bytes() == saved and not agent.journal.exists()
+    assert agent.install_state() == expect.IDLE
+
+
+@pytest.mark.parametrize("phase", ["stream-2", "result-line-1", "results-done"])
+@pytest.mark.parametrize("how", ["close", "rst"])
+def test_cut_after_the_scripts_are_whole(lab, phase, how):
+    """The connection breaks later: the install goes on, and the next session brings a receipt."""
+    manager, agent = lab.connected(faketime=FAST)
+    manager.behave(f"at.{phase}={how}*1")
+    verdict, _text = manager.install_and_wait("d1", HARMLESS_SET, HARMLESS_UNSET, timeout=real(200))
+    assert verdict == "committed"
+    assert 'set hostname "renamed"' in agent.saved.read_text()
+    assert manager.errors() == []
+
+
+def test_test_session_has_to_be_with_the_same_manager(lab, pki):
+    """Another manager, even a good one that is not trusted, does not pass the connection test."""
+    manager, agent = lab.connected(faketime=FAST)
+    saved = agent.saved.read_bytes()
+    manager.use_certificate(pki, "manager-02", "FMG-VM0000000002")
+    manager.install("m1", HARMLESS_SET, HARMLESS_UNSET)
+    agent.wait_log(expect.log("not in list", sn="FMG-VM0000000002"))
+    agent.wait_install_state(expect.TESTING)
+    assert agent.saved.read_bytes() == saved
+    manager.use_certificate(pki, "manager", "FMG-VM0000000001")
+    assert manager.verdict("m1", real(300))[0] == "committed"

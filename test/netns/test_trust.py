@@ -1,0 +1,139 @@
+"""The trusted list: ten slots, how entries come and go."""
+
+import expect
+from harness import FAST, MANAGER_SERIAL
+from netns import poll
+
+PASSWORD = "first-Secret-1"
+
+
+def serial(number):
+    return f"FMG-VM{number:010}"
+
+
+def register(manager, agent, pki, number, password=PASSWORD):
+    """Let manager `number` in with register-device, and have it come."""
+    mark = manager.mark()
+    manager.use_certificate(pki, f"manager-{number:02}", serial(number))
+    done = agent.ctl("execute", "central-mgmt", "register-device", serial(number), password)
+    if done.returncode:
+        return done
+    manager.call("drop")
+    manager.wait("dev_register", since=mark)
+    return done
+
+
+def fill(lab, pki, count):
+    """An agent whose list has `count` managers; returns (manager, agent)."""
+    manager, agent = lab.connected(faketime=FAST)
+    manager.behave(f"register_password={PASSWORD}")
+    for number in range(2, count + 1):
+        assert register(manager, agent, pki, number).returncode == 0
+        poll(lambda n=number: serial(n) in agent.trusted(), 10, f"entry {number}")
+    return manager, agent
+
+
+def test_ten_entries_and_not_one_more(lab, pki):
+    """Ten managers are taken; the eleventh is refused with the documented words and changes nothing."""
+    manager, agent = fill(lab, pki, 10)
+    listed = agent.trusted()
+    assert listed == [serial(n) for n in range(1, 11)]
+    done = register(manager, agent, pki, 11)
+    if done.returncode:
+        assert expect.search(expect.log("list full"), done.stdout + done.stderr)
+    else:
+        agent.wait_log(expect.log("list full"))
+    assert agent.trusted() == listed
+    shown = agent.ask("diagnose", "fgfm", "trust-list")
+    assert all(one in shown for one in listed) and serial(11) not in shown
+    assert manager.errors() == []
+
+
+def test_every_listed_manager_may_come(lab, pki):
+    """Any of several listed managers is accepted when it comes."""
+    manager, agent = fill(lab, pki, 3)
+    for number, certificate in ((1, "manager"), (3, "manager-03"), (2, "manager-02")):
+        mark = manager.mark()
+        manager.use_certificate(pki, certificate, serial(number))
+        manager.call("drop")
+        manager.ready(since=mark)
+        assert manager.wait("get_ip", since=mark)
+    assert agent.trusted() == [serial(1), serial(2), serial(3)]
+
+
+def test_list_survives_a_restart(lab, pki):
+    """The list is read back, and shown without a daemon as well."""
+    manager, agent = fill(lab, pki, 2)
+    mark = manager.mark()
+    agent.stop(10)
+    offline = agent.ctl("trust-list", "--offline")
+    agent.restart()
+    manager.ready(since=mark)
+    assert agent.trusted() == [serial(1), serial(2)]
+    assert offline.returncode in (0, 1)
+
+
+def test_wrong_registration_password(lab, pki):
+    """A manager that does not accept the password stays out of the list."""
+    manager, agent = fill(lab, pki, 1)
+    done = register(manager, agent, pki, 2, "wrong")
+    assert done.returncode == 0 and manager.wait("dev_register")["good"] is False
+    assert agent.trusted() == [serial(1)]
+    assert "wrong" not in agent.ask("show", "full-configuration")
+
+
+def test_passwords_stay_out_of_the_log(lab, pki):
+    """The registration password crosses the wire, but never a log."""
+    _manager, agent = fill(lab, pki, 2)
+    assert PASSWORD not in agent.log()
+
+
+def test_unregister_on_the_device(lab):
+    """Only the device takes an entry off its list; then that manager is a stranger: first contact again."""
+    manager, agent = lab.connected()
+    mark = manager.mark()
+    agent.ask("execute", "central-mgmt", "unregister-device", MANAGER_SERIAL)
+    manager.wait("session_closed", since=mark)
+    manager.ready(since=mark)
+    assert manager.wait("get_ip", since=mark)["keys"]["probe_mode"] == "yes"
+
+
+def test_unregistering_a_stranger_fails(lab):
+    """A serial that is not there cannot be taken off."""
+    _manager, agent = lab.connected()
+    done = agent.ctl("execute", "central-mgmt", "unregister-device", "FMG-VM0000000099")
+    assert done.returncode == 1 and agent.trusted() == [MANAGER_SERIAL]
+
+
+def test_manager_that_unregisters_the_device(lab):
+    """register_status=0 takes the privileges, not the entry."""
+    manager, agent = lab.connected()
+    manager.behave("ip.set.register_status=0")
+    mark = manager.mark()
+    manager.call("drop")
+    manager.wait("ready", since=mark, registered=False)
+    assert agent.trusted() == [MANAGER_SERIAL]
+    manager.install("u1", "config system global\nend\n", "")
+    assert manager.wait("install_refused", since=mark)["code"] == 401
+
+
+def test_list_cannot_be_changed_by_configuration(lab):
+    """Neither an install nor a local script touches the list."""
+    manager, agent = lab.connected()
+    script = f"execute central-mgmt unregister-device {MANAGER_SERIAL}\n"
+    manager.install_and_wait("t1", script, "")
+    assert (-37, script.strip()) in manager.result_lines("t1")
+    assert agent.trusted() == [MANAGER_SERIAL]
+
+
+def test_damaged_list_is_kept_aside(lab):
+    """A damaged list is named, kept as .corrupt, and not taken for an empty one that trusts anybody."""
+    manager, agent = lab.connected()
+    agent.stop()
+    path = agent.state / "trust-list.json"
+    path.write_text(path.read_text()[:-20])
+    mark = manager.mark()
+    agent.restart()
+    poll(lambda: list(agent.state.glob("trust-list.json*.corrupt*")), 5, "the damaged list kept aside")
+    agent.wait_log("trust-list")
+    assert manager.events("ready", since=mark, registered=True) == []
