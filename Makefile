@@ -31,8 +31,8 @@ BUILD_EPOCH := $(or $(SOURCE_DATE_EPOCH),$(shell date +%s))
 
 # mbedTLS 2.28 has no pkg-config file; MBEDTLS_CFLAGS and MBEDTLS_LIBS point at another copy.
 MBEDTLS_LIBS ?= -lmbedtls -lmbedx509 -lmbedcrypto
-NL_CFLAGS   := $(shell $(PKG_CONFIG) --cflags libnl-route-3.0 2>/dev/null)
-NL_LIBS     := -lnl-route-3 -lnl-3
+NL_CFLAGS   := $(shell $(PKG_CONFIG) --cflags libnl-3.0 2>/dev/null)
+NL_LIBS     := -lnl-3
 LIBS_base      := $(MBEDTLS_LIBS) -lcjson -lm
 LIBS_config    := $(LIBS_base)
 LIBS_trustlist := $(LIBS_base)

@@ -102,9 +102,13 @@ on_network_change(void *ctx, const char *what)
 	struct err e = ERR_NONE;
 
 	log_debug(DBG_SESSION, "[network] %s", what);
-	if (sscanf(what, "link %15s %7s", name, state) == 2 && !strcmp(state, "up") &&
-	    apply_link(a->apply, device_running(a->device), name, &e))
+	if (!strcmp(what, "overrun")) {
+		if (device_settle(a->device, &e))
+			log_say(LOG_LEVEL_WARNING, "after missed network changes: %s", e.text);
+	} else if (sscanf(what, "link %15s %7s", name, state) == 2 && (!strcmp(state, "up") || !strcmp(state, "new")) &&
+		   apply_link(a->apply, device_running(a->device), name, &e)) {
 		log_say(LOG_LEVEL_WARNING, "interface %s: %s", name, e.text);
+	}
 	uplink_kick(a->uplink);
 }
 
@@ -144,6 +148,9 @@ on_changed_task(void *ctx)
 		log_say(LOG_LEVEL_ERROR, "central management: %s", e.text);
 	if (s)
 		session_config_changed(s, clock_mono());
+	if (store_unfinished(a->store))
+		install_tick(a->install, clock_mono()); /* it tries the rest of a save again */
+	agent_install_touch(a);
 	uplink_touch(a->uplink);
 }
 
@@ -318,6 +325,9 @@ resume(struct agent *a, struct err *e)
 		rc = install_resume(a->install, clock_mono(), &applied, e);
 	if (!rc && !applied && device_settle(a->device, &why))
 		log_say(LOG_LEVEL_WARNING, "applying the saved configuration: %s", why.text);
+	/* a file edited by hand, or the first one, is worth a revision, too */
+	if (!rc && store_keep(a->store, "found at start", clock_wall().s, &why))
+		log_say(LOG_LEVEL_WARNING, "keeping a revision: %s", why.text);
 	return rc;
 }
 

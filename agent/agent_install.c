@@ -53,6 +53,16 @@ on_install_task(void *ctx)
 	agent_install_touch(a);
 }
 
+int
+agent_end_install(struct agent *a, bool keep, struct err *e)
+{
+	mono_t now = clock_mono();
+	int rc = keep ? install_confirm(a->install, now, e) : install_revert(a->install, now, e);
+
+	agent_install_touch(a);
+	return rc;
+}
+
 /* --- ops ---------------------------------------------------------------------------------------------------------- */
 
 static struct tree *
@@ -110,20 +120,8 @@ op_test_end(void *ctx)
 static void
 op_verdict(void *ctx, const struct receipt *r)
 {
-	static const struct {
-		const char *logid, *text;
-		enum log_level level;
-	} events[] = {
-	    [RECEIPT_COMMITTED] = {EVENT_INSTALL_COMMITTED, "Install committed", LOG_LEVEL_NOTICE},
-	    [RECEIPT_ROLLED_BACK] = {EVENT_INSTALL_ROLLED_BACK, "Install rolled back", LOG_LEVEL_WARNING},
-	    [RECEIPT_REBOOTED] = {EVENT_REBOOT, "Rebooted to the saved configuration", LOG_LEVEL_WARNING},
-	    [RECEIPT_POWER_LOST] = {EVENT_INSTALL_ROLLED_BACK, "Install undone by a loss of power", LOG_LEVEL_WARNING},
-	    [RECEIPT_REFUSED] = {EVENT_INSTALL_REFUSED, "Install refused", LOG_LEVEL_WARNING},
-	};
 	struct agent *a = ctx;
 
-	log_event(events[r->verdict].logid, events[r->verdict].level, events[r->verdict].text, "install", r->id,
-		  "serial", r->manager, "verdict", receipt_verdict_name(r->verdict), "reason", r->cause, NULL);
 	request_put_config_verdict(&a->requests, r);
 	loop_task_soon(a->results_task);
 }

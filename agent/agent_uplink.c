@@ -154,6 +154,10 @@ op_judged(void *ctx, struct session *s, const struct auth_report *r, const struc
 		log_say(LOG_LEVEL_WARNING,
 			"the CRL is past its next update: revocations in it still count, newer ones are "
 			"not known");
+	if (peer->crl_missing)
+		log_say(LOG_LEVEL_WARNING,
+			"no CRL in the configured file is of the manager's issuer: nothing of it can be "
+			"revoked");
 	if (r->result == AUTH_LISTED || r->result == AUTH_RENEWED)
 		note_listed(a, &peer->facts, r->result == AUTH_RENEWED);
 	note_good_time(a);

@@ -33,18 +33,20 @@ put(struct auth_report *r, size_t check, enum cert_verdict v, const char *text)
 static void
 judge_serial(const char *reply_serial, const struct cert_check *peer, struct auth_report *r)
 {
+	const char *own = peer->facts.serial;
 	char shown[80], text[320];
+	bool same;
 
 	if (!peer->seen || !reply_serial) {
 		put(r, 0, VERDICT_NOT_MADE, peer->seen ? "no reply to get auth" : "no certificate was presented");
 		return;
 	}
-	text_escape(shown, sizeof(shown), reply_serial, strlen(reply_serial));
-	snprintf(text, sizeof(text), "serialno in the reply is \"%s\", the certificate's is \"%s\"", shown,
-		 peer->facts.serial);
 	/* an empty serial proves nothing, even when both are empty */
-	put(r, 0, peer->facts.serial[0] && !strcmp(reply_serial, peer->facts.serial) ? VERDICT_PASS : VERDICT_FAIL,
-	    text);
+	same = own[0] && !strcmp(reply_serial, own);
+	text_escape(shown, sizeof(shown), reply_serial, strlen(reply_serial));
+	snprintf(text, sizeof(text), "serialno \"%s\" in the reply %s \"%s\" in the certificate", shown,
+		 same ? "equals" : "differs from", own);
+	put(r, 0, same ? VERDICT_PASS : VERDICT_FAIL, text);
 }
 
 static bool

@@ -138,19 +138,13 @@ run_unregister(struct call *k, struct err *e)
 static int
 run_confirm(struct call *k, struct err *e)
 {
-	struct agent_parts p;
-
-	agent_parts(k->agent, &p);
-	return install_confirm(p.install, clock_mono(), e) ? CLI_CONFLICT : CLI_OK;
+	return agent_end_install(k->agent, true, e) ? CLI_CONFLICT : CLI_OK;
 }
 
 static int
 run_revert(struct call *k, struct err *e)
 {
-	struct agent_parts p;
-
-	agent_parts(k->agent, &p);
-	return install_revert(p.install, clock_mono(), e) ? CLI_CONFLICT : CLI_OK;
+	return agent_end_install(k->agent, false, e) ? CLI_CONFLICT : CLI_OK;
 }
 
 static int
@@ -517,6 +511,12 @@ cli_new(struct agent *a, const char *who, void (*line)(void *ctx, const char *li
 	}
 	log_attach(&c->sink);
 	return c;
+}
+
+void
+cli_set_interactive(struct cli *c)
+{
+	exec_set_interactive(c->exec);
 }
 
 void

@@ -17,6 +17,8 @@ struct err;
 
 /* `line` gets debug lines while this shell has them enabled. `who` is for the log: "uid 0". */
 struct cli *cli_new(struct agent *a, const char *who, void (*line)(void *ctx, const char *line), void *ctx);
+/* Somebody types: a `config` or `edit` that fails leaves the shell where it was. */
+void cli_set_interactive(struct cli *c);
 void cli_free(struct cli *c); /* NULL-safe; what is not committed is dropped */
 
 /* When the command names a file the client has to open first: the index of that word in the command and whether it is

@@ -24,8 +24,6 @@
 #include "trustlist/trustlist.h"
 #include "tun/device.h"
 
-enum { LABEL_WIDTH = 22 };
-
 /* One fact, shown as "Label: value" and kept as a JSON member: the two forms cannot drift apart. */
 struct sheet {
 	struct buf *out;
@@ -58,7 +56,7 @@ put_text(struct sheet *s, const char *label, const char *key, const char *value)
 	if (s->json)
 		json_add_str(s->json, key, value);
 	else
-		buf_printf(s->out, "%s:%*s%s\n", label, (int)(LABEL_WIDTH - strlen(label)), "", *value ? value : "-");
+		buf_printf(s->out, "%s: %s\n", label, *value ? value : "-");
 }
 
 static void
@@ -67,8 +65,7 @@ put_number(struct sheet *s, const char *label, const char *key, int64_t value, c
 	if (s->json)
 		json_add_int(s->json, key, value);
 	else
-		buf_printf(s->out, "%s:%*s%" PRId64 "%s%s\n", label, (int)(LABEL_WIDTH - strlen(label)), "", value,
-			   *unit ? " " : "", unit);
+		buf_printf(s->out, "%s: %" PRId64 "%s%s\n", label, value, *unit ? " " : "", unit);
 }
 
 static void
@@ -369,9 +366,9 @@ put_receipt(struct sheet *s, const struct receipts *rs)
 		json_add(s->json, "last-receipt", receipt_json(r));
 		return;
 	}
-	buf_printf(s->out, "Last install:         %s: %s%s%s, %s UTC, receipt %s\n", r->id,
-		   receipt_verdict_name(r->verdict), r->cause[0] ? ": " : "", r->cause,
-		   text_utc(when, sizeof(when), r->when_s), r->delivered ? "delivered" : "not delivered yet");
+	buf_printf(s->out, "Last install: %s: %s%s%s, %s UTC, receipt %s\n", r->id, receipt_verdict_name(r->verdict),
+		   r->cause[0] ? ": " : "", r->cause, text_utc(when, sizeof(when), r->when_s),
+		   r->delivered ? "delivered" : "not delivered yet");
 }
 
 void

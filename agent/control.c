@@ -155,8 +155,10 @@ on_command(struct client *k, const uint8_t *p, size_t len)
 		client_drop(k);
 		return;
 	}
+	if (p[0] & CONTROL_TYPED)
+		cli_set_interactive(k->cli);
 	if (!cli_file_wanted((const char *)p + 1, len - 1, &word, &write)) {
-		run(k, (const char *)p + 1, len - 1, p[0] != 0, -1);
+		run(k, (const char *)p + 1, len - 1, p[0] & CONTROL_JSON, -1);
 		return;
 	}
 	const uint8_t want[] = {write, (uint8_t)(word >> 8), (uint8_t)word};
@@ -166,7 +168,7 @@ on_command(struct client *k, const uint8_t *p, size_t len)
 		client_drop(k);
 		return;
 	}
-	k->pending_json = p[0] != 0;
+	k->pending_json = p[0] & CONTROL_JSON;
 	put(k, CONTROL_WANT_FILE, want, sizeof(want));
 }
 

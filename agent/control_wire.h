@@ -14,7 +14,7 @@ struct err;
 
 enum control_type {
 	/* client to daemon */
-	CONTROL_COMMAND = 'C',  /* u8 json, then the command's text */
+	CONTROL_COMMAND = 'C',  /* u8 of enum control_flags, then the command's text */
 	CONTROL_COMPLETE = 'T', /* text typed so far */
 	CONTROL_FILE = 'F',     /* with one descriptor: the file asked for */
 	CONTROL_NO_FILE = 'N',  /* it could not be opened: the text says why */
@@ -26,6 +26,8 @@ enum control_type {
 	CONTROL_RESULT = 'R',    /* i32 code, u8 incomplete, prompt NUL, reason NUL */
 	CONTROL_WORDS = 'L',     /* candidates, "WORD\tHELP\n"… */
 };
+
+enum control_flags { CONTROL_JSON = 1, CONTROL_TYPED = 2 };
 
 enum { CONTROL_HEAD = 5, CONTROL_PIECE_MAX = 80 * 1024 * 1024, CONTROL_COMMAND_MAX = 1024 * 1024 };
 

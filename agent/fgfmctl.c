@@ -317,7 +317,7 @@ run_command(struct ctl *c, const char *text, int *lost)
 		*lost = -ENOMEM;
 		return CLI_FAILED;
 	}
-	piece[0] = (char)c->json;
+	piece[0] = (char)((c->json ? CONTROL_JSON : 0) | (c->el ? CONTROL_TYPED : 0));
 	memcpy(piece + 1, text, len);
 	*lost = send_piece(c, CONTROL_COMMAND, piece, len + 1);
 	free(piece);

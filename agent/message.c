@@ -91,7 +91,8 @@ parse_key(char *line, size_t number, struct message *m, struct err *e)
 		return err_set(e, -EPROTO, "message line %zu: value of %s: at most %d bytes expected, got %zu", number,
 			       line, PROFILE_VALUE_MAX, strlen(equals + 1));
 	if (message_get(m, line)) {
-		m->repeated++;
+		if (!m->repeated++)
+			m->repeated_first = line;
 		return 0;
 	}
 	if (m->count == PROFILE_KEYS_MAX)

@@ -20,8 +20,9 @@ struct message {
 	struct {
 		const char *key, *value;
 	} keys[PROFILE_KEYS_MAX];
-	unsigned repeated;   /* keys that came again and were ignored */
-	const uint8_t *data; /* after the NUL: a channel's bytes */
+	unsigned repeated;          /* keys that came again and were ignored */
+	const char *repeated_first; /* … the first of them */
+	const uint8_t *data;        /* after the NUL: a channel's bytes */
 	size_t data_len;
 };
 

@@ -87,8 +87,6 @@ begin_install(struct put_config *p)
 	buf_free(&p->set);
 	buf_free(&p->unset);
 	if (!rc) {
-		log_event(EVENT_INSTALL_BEGUN, LOG_LEVEL_NOTICE, "Install begun", "install", p->id, "serial", r.manager,
-			  NULL);
 		p->home->put_config = p;
 		loop_task_soon(p->home->install_task);
 		return;

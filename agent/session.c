@@ -170,7 +170,7 @@ fire(struct session *s, enum session_event event, mono_t now)
 	row->action(s, now);
 }
 
-/* As fire(), with the reason for an end; the first reason stays. */
+/* As fire(), with the reason for an end; the first reason stays. The owner says it, once, when the session is down. */
 static void __attribute__((format(printf, 4, 5)))
 fire_because(struct session *s, enum session_event event, mono_t now, const char *fmt, ...)
 {
@@ -180,7 +180,6 @@ fire_because(struct session *s, enum session_event event, mono_t now, const char
 		va_start(ap, fmt);
 		vsnprintf(s->reason, sizeof(s->reason), fmt, ap);
 		va_end(ap);
-		log_debug(DBG_SESSION | (event == SEV_PROTOCOL ? DBG_ERROR : 0), "[session] %s", s->reason);
 	}
 	fire(s, event, now);
 }
@@ -438,8 +437,8 @@ take_timer(const struct message *m, const char *key, unsigned min, unsigned max,
 	if (rc || v < min || v > max) {
 		uint64_t clamped = !rc && v < min ? min : max;
 
-		log_debug(DBG_ERROR, "[session] %s out of range: %u to %u expected, got %s; %" PRIu64 " is used", key, min, max,
-			  text_escape(shown, sizeof(shown), text, strlen(text)), clamped);
+		log_debug(DBG_ERROR, "[session] %s out of range: %u to %u expected, got %s; %" PRIu64 " is used", key,
+			  min, max, text_escape(shown, sizeof(shown), text, strlen(text)), clamped);
 		v = clamped;
 	}
 	*out = (unsigned)v;

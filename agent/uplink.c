@@ -276,6 +276,8 @@ op_down(void *ctx, struct session *s)
 	bool was_current = k == u->current, brief = now.ms - session_since(s).ms < SHORT_MS;
 
 	snprintf(u->last_reason, sizeof(u->last_reason), "%s", session_reason(s));
+	if (!was_current)
+		log_debug(DBG_SESSION | DBG_ERROR, "[session] ended: %s", u->last_reason);
 	u->ops.down(u->ops.ctx, s, was_current, k->target, &k->manager);
 	k->gone = true;
 	loop_task_soon(u->reaper);

@@ -45,6 +45,17 @@ struct store {
 	struct pending pending;
 };
 
+/* A folder that cannot be made keeps nobody from starting: a box with a disk gone read-only must still reach its
+ * manager. What cannot be written says so then. */
+static void
+make_folders(const struct store *st, const char *state_dir)
+{
+	struct err e = ERR_NONE;
+
+	if (file_make_dir(state_dir, 0700, &e) || file_make_dir(st->folder, 0700, &e))
+		log_say(LOG_LEVEL_ERROR, "%s", e.text);
+}
+
 int
 store_open(const char *state_dir, const struct schema *s, struct store **out, struct err *e)
 {
@@ -62,9 +73,7 @@ store_open(const char *state_dir, const struct schema *s, struct store **out, st
 	else
 		rc = crypto_sha256_text("", 0, st->digest);
 	if (!rc)
-		rc = file_make_dir(state_dir, 0700, e);
-	if (!rc)
-		rc = file_make_dir(st->folder, 0700, e);
+		make_folders(st, state_dir);
 	if (rc) {
 		store_free(st);
 		return rc;

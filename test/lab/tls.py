@@ -4,6 +4,7 @@ The manager is always the TLS server, whoever opened the TCP connection.
 """
 
 import asyncio
+import pathlib
 import socket
 import ssl
 import struct
@@ -11,6 +12,7 @@ import warnings
 
 VERSIONS = {"1.1": ssl.TLSVersion.TLSv1_1, "1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 HANDSHAKE_TIMEOUT = 60
+DH_PARAMETERS = pathlib.Path(__file__).resolve().parent / "ffdhe2048.pem"
 
 
 class TlsOver(Exception):
@@ -28,6 +30,7 @@ def server_context(cert, key, ca, lowest="1.2", highest="1.3", ciphers="", clien
         ciphers = "ALL:@SECLEVEL=0"
     if ciphers:
         context.set_ciphers(ciphers)
+    context.load_dh_params(DH_PARAMETERS)
     context.load_cert_chain(cert, key)
     context.load_verify_locations(ca)
     context.verify_mode = ssl.CERT_REQUIRED if client_cert == "require" else ssl.CERT_NONE

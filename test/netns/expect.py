@@ -23,19 +23,20 @@ EVENT_UP, EVENT_DOWN = r"logid=\"?0100053400", r"logid=\"?0100053401"
 # log lines: name -> pattern
 LOG = {
     "not in list": r"connection denied; sn {sn} is not in the current list",
+    "not named": r"not one of the \d+ configured|is not in the current list",
     "list full": r"trusted list full \(10\)",
     "renewal": r"(?i)renew",
-    "serial differs": r"(?i)serial\w*\b.*(differ|mismatch|not equal|does not match|!=)",
+    "serial differs": r"(?i)serial number: failed|serial\w*\b.*(differ|mismatch|not equal|does not match)",
     "expired": r"(?i)expired",
     "not yet valid": r"(?i)not (yet )?valid|future",
-    "wrong ca": r"(?i)not trusted|untrusted|unknown ca|not (correctly )?signed|chain|issuer",
+    "wrong ca": r"(?i)not by a ca in|not trusted|untrusted|unknown ca|not (correctly )?signed",
     "revoked": r"(?i)revoked",
     "other issuer": r"(?i)issuer",
     "not a manager": r"FGVM010000000099",
     "purpose": r"(?i)serverauth|extended ?key ?usage|key usage|purpose",
     "tls version": r"(?i)protocol version|tls.*(version|handshake)|version.*tls",
-    "key repeated": r"(?i)serialno.*(repeat|twice|duplicate)|(repeat|twice|duplicate).*serialno",
-    "clamped": r"(?i)clamp|out of range|range",
+    "key repeated": r"(?i)(repeat|twice|duplicate)",
+    "clamped": r"(?i)clamp|out of range|expected, got .* is used",
     "security event": r"(?i)(cmd|terminal|shell).*(refused|denied|403)|(refused|denied|403).*(cmd|terminal|shell)",
     "debug lines of the guide": r"FGFMs: Set managment id {mgmtid} OK\.",
     "reboot": r"(?i)reboot",
@@ -52,6 +53,11 @@ def log(name, **values):
 def frame_refusal(field):
     """The one line about a bad frame header: field, what was expected, what came."""
     return rf"(?i)\b{field}\b.*\bexpected\b.*\b(got|came)\b"
+
+
+def without_events(text):
+    """The lines that are no event log: an event that tells a consequence may name the cause once more."""
+    return [line for line in text.splitlines() if "logid=" not in line]
 
 
 def command_log(code, command):
@@ -158,6 +164,11 @@ def trusted_serials(path):
 
 
 # texts
+
+def labelled(text):
+    """{'Connection status': 'Up'} out of lines of the form `Label: value`."""
+    return {k.strip(): v.strip() for k, v in re.findall(r"(?m)^\s*([^:\n]+):[ \t]*(.*)$", text)}
+
 
 def checksums(text):
     """{'global': '7a 87 ...'} out of `get system mgmt-csum`."""

@@ -184,6 +184,27 @@ class Manager:
         return self.client.call(op, **arguments)
 
 
+class FakeClock:
+    """Keeps the agent's clock going on over restarts, where each faketime would begin at the real time again.
+
+    A clock that jumps back between two starts does not exist on a real machine that was not rebooted.
+    """
+
+    def __init__(self):
+        self._ahead = 0.0
+        self._since = None
+        self._speed = 1
+
+    def next(self, specification):
+        """The specification to start with, given the one wanted."""
+        now = time.monotonic()
+        if self._since is not None:
+            self._ahead += (now - self._since) * (self._speed - 1)
+        prefix, _, speed = (specification or "").partition(" x")
+        self._since, self._speed = now, int(speed or 1)
+        return f"+{int(self._ahead)} x{speed}" if prefix == "+0" and self._ahead else specification
+
+
 class Agent:
     """The agent: its files, its process, its tool."""
 
@@ -197,6 +218,7 @@ class Agent:
         self.saved = self.state / "sys_config.conf"
         self.journal = self.state / "install.journal"
         self.process = None
+        self._clock = FakeClock()
         self.settings = {
             "certificate": f'"{lab.pki}/{certificate}.pem"', "private-key": f'"{lab.pki}/{certificate}.key"',
             "ca-certificate": f'"{lab.pki}/ca.pem"', "state-directory": f'"{self.state}"',
@@ -230,6 +252,7 @@ class Agent:
     def start(self, faketime=BRISK, prefix=(), level="255"):
         """Start it; `faketime` is a specification as for `faketime -f`, `prefix` words of a wrapper."""
         self.write_bootstrap()
+        faketime = self._clock.next(faketime)
         wrapper = ["faketime", "-f", faketime] if faketime else []
         words = [*self.lab.device_ns.enter(), "unshare", "--uts", *prefix, *wrapper,
                  FGFMD, "-c", self.bootstrap_file, "-f", "-d", level]

@@ -25,6 +25,8 @@ def unwritable(lab, folder, how):
         restore()
 
 
+# While an install is on trial the journal is open for writing, and the kernel makes no such filesystem
+# read-only; for those states test_crash.py has every write fail instead.
 BOTH = pytest.mark.parametrize("how", ["full", "read-only"])
 
 
@@ -61,16 +63,15 @@ def test_install_without_a_journal_does_not_begin(lab, how):
     assert manager.install_and_wait("d2", HARMLESS_SET, HARMLESS_UNSET)[0] == "committed"
 
 
-@BOTH
-def test_save_that_fails_is_rolled_back(lab, how):
-    """The disk fails between journal and save: rolled back, cause `save failed`."""
+def test_save_that_fails_is_rolled_back(lab):
+    """The disk fills between journal and save: rolled back, cause `save failed`."""
     state = lab.small_state()
     manager, agent = lab.connected(faketime=FAST)
     saved = agent.saved.read_bytes()
     manager.behave("auth.answer=off")
     manager.install("d1", HARMLESS_SET, HARMLESS_UNSET)
     agent.wait_install_state(expect.TESTING)
-    with unwritable(lab, state, how):
+    with unwritable(lab, state, "full"):
         manager.behave("auth.answer=on")
         agent.wait_install_state(expect.RETESTING, expect.IDLE, timeout=real(200))
         assert agent.saved.read_bytes() == saved
@@ -81,15 +82,14 @@ def test_save_that_fails_is_rolled_back(lab, how):
     assert agent.saved.read_bytes() == saved
 
 
-@BOTH
-def test_revert_does_not_need_the_disk(lab, how):
+def test_revert_does_not_need_the_disk(lab):
     """A failed write stops no revert."""
     state = lab.small_state()
     manager, agent = lab.connected(faketime=FAST)
     manager.behave("auth.answer=off")
     manager.install("d1", HARMLESS_SET, HARMLESS_UNSET)
     agent.wait_install_state(expect.TESTING)
-    with unwritable(lab, state, how):
+    with unwritable(lab, state, "full"):
         agent.ctl("execute", "fgfm", "install", "revert")
         poll(lambda: DEVICE_SERIAL in agent.ask("show", "system", "global"), 5, "the old name")
     manager.well_behaved()

@@ -16,8 +16,10 @@ DIAL_AFTER_LINK = 1.0
 DIAL_TOLERANCE = 0.3
 
 
-def wait_for_failed_dials(seconds):
+def refuse_for_a_while(manager, seconds):
     """Let the back-off grow. Nothing can be waited for here: the point is that time passes in vain."""
+    manager.behave("at.accept=rst")
+    manager.call("drop", how="rst")
     time.sleep(seconds)
 
 
@@ -84,11 +86,10 @@ def test_manager_that_stops_reading_is_declared_down(lab):
 
 def test_link_that_comes_back_is_dialled_at_once(lab):
     """However long the back-off has grown, a dial follows the link within a second."""
-    manager, agent = lab.connected(faketime=REAL_TIME)
+    manager, _agent = lab.connected(faketime=REAL_TIME)
+    refuse_for_a_while(manager, 6)
     lab.link("down")
-    manager.call("drop", how="rst")
-    agent.wait_status(expect.DOWN, 20)
-    wait_for_failed_dials(6)
+    manager.well_behaved()
     mark = manager.mark()
     lab.link("up")
     took = timed(lambda: manager.wait("accept", 10, since=mark))
@@ -99,9 +100,9 @@ def test_link_that_comes_back_is_dialled_at_once(lab):
 def test_address_that_comes_back_is_dialled_at_once(lab):
     """The same for the address of wan1 taken away and given back by somebody else."""
     manager, _agent = lab.connected(faketime=REAL_TIME)
+    refuse_for_a_while(manager, 6)
     lab.device_ns.ip("address", "flush", "dev", "wan1", "scope", "global")
-    manager.call("drop", how="rst")
-    wait_for_failed_dials(4)
+    manager.well_behaved()
     mark = manager.mark()
     lab.device_ns.ip("address", "add", "192.168.48.81/24", "dev", "wan1")
     took = timed(lambda: manager.wait("accept", 10, since=mark))
