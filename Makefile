@@ -15,6 +15,10 @@ ROOMS       := agent rollback trustlist tun config base
 NO_TRUNCATION := $(shell $(CC) -Wno-format-truncation -Werror -E - < /dev/null > /dev/null 2>&1 && echo -Wno-format-truncation)
 WARNINGS    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
                -Wvla -Wformat=2 $(NO_TRUNCATION) -Wundef -Wconversion -Wno-sign-conversion
+# Warnings are errors in CI only: a newer compiler must not keep anybody from building.
+ifeq ($(CI),true)
+WERROR      ?= 1
+endif
 ifeq ($(WERROR),1)
 WARNINGS    += -Werror
 endif
@@ -103,12 +107,87 @@ comma := ,
 unit: $(UNIT_BIN) ## build and run the unit tests
 	@test/run-unit.sh $(UNIT_BIN)
 
+# --- fuzzing -----------------------------------------------------------------------------------------------------
+FUZZ      := $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
+FUZZ_TIME ?= 30
+
+$(B)/fuzz/%: $(B)/obj/test/fuzz/%.o $(call LIBS_OF,agent)
+	@mkdir -p $(@D)
+	$(LD_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS_agent)
+
+fuzz-run: $(FUZZ:%=$(B)/fuzz/%)
+	@test/run-fuzz.sh $(FUZZ_TIME) $^
+
+fuzz: ## run each fuzz target for FUZZ_TIME seconds (30)
+	$(MAKE) B=build-fuzz CC=clang SANITIZE=fuzzer-no-link,address,undefined fuzz-run
+
+# --- the checks, one by one and all together ----------------------------------------------------------------------
+layers: ## which room includes which, and which library
+	@test/layers.sh
+
+lint: layers ## layers and cppcheck
+	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
+	  --suppressions-list=test/cppcheck.txt -j $(shell nproc) -I. -DBUILD_EPOCH=0 -DVERSION='""' -DSYSCONFDIR='""' \
+	  $(ROOMS)
+
+unit-san: ## the unit tests under address and undefined-behaviour sanitizers
+	$(MAKE) B=build-san CC=clang SANITIZE=address,undefined unit
+
+unit-36: ## build everything with mbedTLS 3.6 (Debian 13's) and run the unit tests
+	eval $(MAKE) B=build-36 $$(test/mbedtls36.sh build-36/mbedtls) all unit
+
+e2e: all ## end-to-end tests against the lab manager, between network namespaces (root)
+	/usr/bin/pytest-3 -q test/lab
+	test/netns/run
+
+check: ## install what is missing and run every test (root)
+	test/deps.sh test
+	$(MAKE) check-all
+
+check-all: all
+	$(MAKE) lint
+	$(MAKE) unit
+	$(MAKE) unit-san
+	$(MAKE) unit-36
+	$(MAKE) fuzz
+	$(MAKE) e2e
+	@echo "check: everything passed"
+
+demo: ## install what is missing, build, and show the main job on this machine (root)
+	test/deps.sh demo
+	$(MAKE) all
+	test/demo
+
+bench: all ## measure footprint, wake-ups and start (root)
+	test/bench/bench
+
+deps: ## install what building and testing need (Debian 12 and 13; root)
+	test/deps.sh test
+
+# --- installing ----------------------------------------------------------------------------------------------------
+install: all ## install below DESTDIR and PREFIX (/usr/local), SYSCONFDIR (/etc)
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(SYSCONFDIR)/fgfmd/schema.d
+	install -m 755 $(B)/fgfmd $(DESTDIR)$(PREFIX)/sbin/fgfmd
+	install -m 755 $(B)/fgfmctl $(DESTDIR)$(PREFIX)/bin/fgfmctl
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 etc/man/fgfmctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 etc/man/fgfmd.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
+	install -m 644 etc/man/fgfmd.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	install -d $(DESTDIR)$(PREFIX)/share/doc/fgfmd
+	install -m 644 README.md etc/sys_config.conf etc/schema.schema.json $(DESTDIR)$(PREFIX)/share/doc/fgfmd/
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d
+	sed 's,@PREFIX@,$(PREFIX),; s,@SYSCONFDIR@,$(SYSCONFDIR),' etc/fgfmd.service \
+	  > $(DESTDIR)$(PREFIX)/lib/systemd/system/fgfmd.service
+	install -m 644 etc/fgfmd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/fgfmd.conf
+	test -e $(DESTDIR)$(SYSCONFDIR)/fgfmd/fgfmd.conf || \
+	  install -m 644 etc/fgfmd.conf $(DESTDIR)$(SYSCONFDIR)/fgfmd/fgfmd.conf
+
 clean: ## remove what was built
 	rm -rf $(B) build-*
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-.PHONY: all unit clean help
+.PHONY: all unit fuzz fuzz-run layers lint unit-san unit-36 e2e check check-all demo bench deps install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -31,7 +31,7 @@ sum_part(const struct tree *t, enum part part, uint8_t sum[MD5_BYTES])
 int
 checksum_tree(const struct tree *t, struct checksums *out)
 {
-	struct checksums sums;
+	struct checksums sums = {0};
 	int rc = sum_part(t, PART_GLOBAL, sums.global);
 
 	if (!rc)

@@ -191,7 +191,7 @@ run_copy(struct run *r, struct table *t)
 static int
 run_move(struct run *r, struct table *t)
 {
-	struct entry *e, *other;
+	struct entry *e = NULL, *other = NULL;
 	bool before;
 	int rc = run_words(r, 3);
 

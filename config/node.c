@@ -219,7 +219,8 @@ entry_is_empty(const struct entry *e)
 	for (size_t i = 0; i < e->schema->child_count; i++) {
 		const struct table *t = &e->children[i];
 
-		if (t->schema->singleton ? !entry_is_empty(t->first) : t->first != NULL)
+		/* a singleton table always has its one entry: that may be empty */
+		if (t->first && (!t->schema->singleton || !entry_is_empty(t->first)))
 			return false;
 	}
 	return true;

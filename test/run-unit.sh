@@ -3,7 +3,7 @@
 failed=0
 for bin in "$@"; do
 	if out=$("$bin" 2>&1); then
-		printf '%-36s %s\n' "${bin##*/}" "$(printf '%s\n' "$out" | sed -n 's/.*\[  PASSED  \] \(.*\)/\1/p' | tail -n 1)"
+		printf '%-36s %s\n' "${bin##*/}" "$(printf '%s\n' "$out" | sed -n 's/.*\[  PASSED  \] \([0-9]*\).*/\1 passed/p' | tail -n 1)"
 	else
 		printf '%s\n' "$out"
 		echo "FAILED: $bin"

@@ -55,11 +55,6 @@ def frame_refusal(field):
     return rf"(?i)\b{field}\b.*\bexpected\b.*\b(got|came)\b"
 
 
-def without_events(text):
-    """The lines that are no event log: an event that tells a consequence may name the cause once more."""
-    return [line for line in text.splitlines() if "logid=" not in line]
-
-
 def command_log(code, command):
     """A line of `diagnose debug cli 8`."""
     return rf"(?m)(^|\s){re.escape(str(code))}: {re.escape(command)}\s*$"

@@ -17,6 +17,10 @@ PYTHON = "/usr/bin/python3"
 ECHO = pathlib.Path(__file__).resolve().parent / "echo.py"
 
 
+class Ended(AssertionError):
+    """A process ended that should run."""
+
+
 class Timeout(AssertionError):
     """A condition did not come true in time."""
 
@@ -136,7 +140,7 @@ class Process:
         """Wait for the process of `program` at or below what was started (a wrapper may stay its parent)."""
         def look():
             if self._popen.poll() is not None:
-                raise AssertionError(f"{program} ended with {self._popen.returncode}:\n{self.text()[-3000:]}")
+                raise Ended(f"{program} ended with {self._popen.returncode}:\n{self.text()[-3000:]}")
             return next((p for p in [self.root, *descendants(self.root)] if runs_program(p, program)), None)
         self.program_pid = poll(look, timeout, f"{program} to run")
         return self.program_pid

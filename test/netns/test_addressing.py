@@ -1,9 +1,9 @@
-"""How the agent finds a manager: by name, over IPv6, among several; and a manager that dials the device."""
+"""How the agent finds a manager: by name, over IPv6, among several."""
 
 import pytest
 
 import expect
-from harness import DEVICE_IP, FAST, HERE, MANAGER_IP, MANAGER_IP6, MANAGER_SERIAL, real
+from harness import FAST, HERE, MANAGER_IP, MANAGER_IP6
 from netns import PYTHON, Process, poll
 
 
@@ -16,17 +16,6 @@ def name_server(lab, *names):
     resolv = lab.folder / "resolv.conf"
     resolv.write_text(f"nameserver {MANAGER_IP}\n")
     lab.agent.set(resolv_conf=f'"{resolv}"')
-
-
-def listen_only(agent):
-    """Under management, but nobody to dial: the manager has to come."""
-    agent.configure(fmg=[], central="    set type fortimanager\n")
-    agent.set(listen="enable", listen_port="541")
-
-
-def dial(lab, manager):
-    poll(lambda: lab.device_ns.run("ss", "-Hltn", "sport = :541").stdout, 5, "the agent to listen")
-    manager.call("dial", address=DEVICE_IP, port=541)
 
 
 def test_manager_by_name(lab):
@@ -100,46 +89,7 @@ def test_no_manager_configured(lab):
     manager = lab.manager()
     agent = lab.agent.start().wait_ready()
     assert expect.connection(agent.status()) != expect.UP
-    agent.ask("diagnose", "fgfm", "explain")
+    assert "set type" in expect.reason_down(agent.status())
     assert manager.events("accept") == []
 
 
-def test_manager_dials_the_device(lab):
-    """A listening agent is reached by its listed manager; it is the TLS client even then."""
-    manager, agent = lab.connected()
-    agent.stop()
-    listen_only(agent)
-    mark = manager.mark()
-    agent.start().wait_ready()
-    dial(lab, manager)
-    assert manager.wait("accept", since=mark, by="manager")
-    manager.ready(since=mark)
-    assert manager.errors() == []
-
-
-@pytest.mark.parametrize("password, let_in", [("Local-Admin-7", True), ("guess", False)])
-def test_first_contact_from_the_manager_needs_an_administrator(lab, password, let_in):
-    """An empty list and a manager that dials: only a local administrator's password opens the door."""
-    listen_only(lab.agent)
-    manager = lab.manager(behaviour=["auth.set.user=admin", f"auth.set.passwd={password}"])
-    agent = lab.agent.start().wait_ready()
-    done = agent.script('config system admin\nedit "admin"\nset accprofile "super_admin"\n'
-                        'set password "Local-Admin-7"\nnext\nend\n')
-    assert done.returncode == 0, done.stderr
-    dial(lab, manager)
-    if let_in:
-        manager.ready()
-        assert agent.trusted() == [MANAGER_SERIAL]
-    else:
-        manager.wait("session_closed")
-        assert agent.trusted() == [] and manager.events("get_ip") == []
-    assert "Local-Admin-7" not in agent.log() + agent.saved.read_text()
-
-
-def test_explain_names_the_step_that_failed(lab):
-    """`diagnose fgfm explain` shows the serials side by side when they differ."""
-    lab.manager(serial="FMG-VM0000000077")
-    agent = lab.agent.start(faketime=FAST)
-    agent.wait_log(expect.log("serial differs"), real(10))
-    shown = agent.ask("diagnose", "fgfm", "explain")
-    assert MANAGER_SERIAL in shown and "FMG-VM0000000077" in shown

@@ -5,51 +5,24 @@ import shutil
 import pytest
 
 import expect
-from harness import (DEVICE_SERIAL, FAST, FGFMCTL, HARMLESS_SET, HARMLESS_UNSET, MANAGER_SERIAL,
+from harness import (DEVICE_SERIAL, FAST, HARMLESS_SET, HARMLESS_UNSET, MANAGER_SERIAL,
                      REAL_TIME, ControlError, failing_syscall, real)
-from netns import Process, poll
+from netns import Ended, poll
 
 NEW_NAME = "renamed"
-ADDRESS_SET = HARMLESS_SET + 'config firewall address\n    edit "a1"\n        set subnet 10.1.0.0 255.255.0.0\n' \
-                             "    next\nend\n"
-ADDRESS_UNSET = HARMLESS_UNSET + 'config firewall address\n    delete "a1"\nend\n'
+ROUTES = 120
+ROUTES_SET = HARMLESS_SET + "config router static\n" + "".join(
+    f"    edit {number}\n        set dst 10.9.{number}.0 255.255.255.0\n        set blackhole enable\n    next\n"
+    for number in range(100, 100 + ROUTES)) + "end\n"
+ROUTES_UNSET = HARMLESS_UNSET + "config router static\n" + "".join(
+    f"    delete {number}\n" for number in range(100, 100 + ROUTES)) + "end\n"
 
-# A handler that can be held: it reports its start, and goes on when the file `hold` is away.
-HANDLER = """#!/usr/bin/python3
-import json, os, sys, time
-changes = [json.loads(line) for line in sys.stdin if line.strip()]
-open("{folder}/started", "a").write(json.dumps(changes) + "\\n")
-while os.path.exists("{folder}/hold"):
-    time.sleep(0.02)
-for _ in changes:
-    print(json.dumps({{"code": 0, "message": ""}}), flush=True)
-"""
+# every netlink request takes this long: applying and reverting last some seconds, and can be met in the middle
+SLOW_NETLINK = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=sendmsg", "-e", "inject=sendmsg:delay_enter=10000"]
 
 
-class HeldHandler:
-    """The handler program of firewall.address."""
-
-    def __init__(self, lab):
-        self.folder = lab.folder / "handlers"
-        self.folder.mkdir()
-        program = self.folder / "firewall.address"
-        program.write_text(HANDLER.format(folder=lab.folder))
-        program.chmod(0o755)
-        lab.agent.set(handler_directory=f'"{self.folder}"')
-        self._hold = lab.folder / "hold"
-        self._started = lab.folder / "started"
-
-    def hold(self):
-        self._hold.touch()
-
-    def release(self):
-        self._hold.unlink(missing_ok=True)
-
-    def runs(self):
-        return len(self._started.read_text().splitlines()) if self._started.exists() else 0
-
-    def wait_run(self, number):
-        poll(lambda: self.runs() >= number, 10, f"handler run {number}")
+def blackholes(lab):
+    return [route for route in lab.device_ns.routes() if route.startswith("blackhole 10.9.")]
 
 
 def hostname(text):
@@ -71,20 +44,18 @@ def assert_settled(manager, agent, since, timeout=10.0):
 
 def test_killed_while_applying(lab):
     """APPLYING: the install itself may be what killed it, so it is reverted."""
-    handler = HeldHandler(lab)
-    manager, agent = lab.connected(faketime=REAL_TIME)
-    handler.hold()
-    manager.install("k1", ADDRESS_SET, ADDRESS_UNSET)
-    handler.wait_run(1)
+    manager, agent = lab.connected(faketime=REAL_TIME, prefix=SLOW_NETLINK)
+    manager.install("k1", ROUTES_SET, ROUTES_UNSET)
+    poll(lambda: blackholes(lab), 10, "the first routes")
     assert agent.journal.exists()
     agent.kill()
-    handler.release()
+    assert 0 < len(blackholes(lab)) < ROUTES, "killed in the middle"
     mark = manager.mark()
     agent.restart(faketime=FAST)
     assert assert_settled(manager, agent, mark) == DEVICE_SERIAL
     receipt = manager.receipt("k1", since=mark)
     assert expect.verdict(receipt) == "rolled-back" and "died while applying" in expect.cause(receipt)
-    assert '"a1"' not in manager.get_config()
+    assert blackholes(lab) == [] and "10.9." not in manager.get_config()
 
 
 def begin_testing(manager, agent, install_id="k2"):
@@ -136,32 +107,23 @@ def test_killed_four_times_while_testing(lab):
     assert manager.verdict("k2", since=mark)[0] == "rolled-back"
 
 
-def revert_in_background(lab, agent):
-    """The command answers only when the revert is done, which the handler delays."""
-    process = Process([FGFMCTL, "--socket", agent.socket, "execute", "fgfm", "install", "revert"],
-                      lab.folder / "revert.log")
-    lab.stack.callback(process.destroy)
-
-
 def test_killed_while_reverting(lab):
     """REVERTING: reverted once more, to the end."""
-    handler = HeldHandler(lab)
-    # in real time: a handler that makes no progress for 10 s is ended
-    manager, agent = lab.connected(faketime=REAL_TIME)
+    manager, agent = lab.connected(faketime=REAL_TIME, prefix=SLOW_NETLINK)
     manager.behave("auth.answer=off")
-    manager.install("k3", ADDRESS_SET, ADDRESS_UNSET)
-    agent.wait_install_state(expect.TESTING)
-    runs = handler.runs()
-    handler.hold()
-    revert_in_background(lab, agent)
-    handler.wait_run(runs + 1)
+    manager.install("k3", ROUTES_SET, ROUTES_UNSET)
+    agent.wait_install_state(expect.TESTING, timeout=30)
+    assert len(blackholes(lab)) == ROUTES
+    agent.ask("execute", "fgfm", "install", "revert")
+    poll(lambda: len(blackholes(lab)) < ROUTES, 10, "the first routes to go")
     agent.kill()
-    handler.release()
+    assert 0 < len(blackholes(lab)) < ROUTES, "killed in the middle"
     manager.well_behaved()
     mark = manager.mark()
     agent.restart(faketime=FAST)
     assert assert_settled(manager, agent, mark, real(300)) == DEVICE_SERIAL
     assert manager.verdict("k3", since=mark)[0] == "rolled-back"
+    assert blackholes(lab) == []
 
 
 def test_killed_while_retesting(lab):
@@ -227,7 +189,10 @@ def try_once(lab, manager, agent, syscall, fault, number):
     """Start with one fault armed, install. False when the fault never struck."""
     fresh_state(agent)
     mark = manager.mark()
-    agent.start(REAL_TIME, failing_syscall(lab.folder, syscall, fault, number))
+    try:
+        agent.start(REAL_TIME, failing_syscall(lab.folder, syscall, fault, number))
+    except Ended:
+        return True
     poll(lambda: not agent.process.alive() or manager.events("ready", since=mark, registered=True), 10,
          "a session or the end")
     try:

@@ -47,7 +47,7 @@ def test_bad_frame_in_a_live_session(lab, bad):
     agent.wait_log(expect.frame_refusal(BAD_FRAMES[bad]), start=start)
     manager.wait("session_closed", since=mark)
     assert_recovers(manager, agent, mark)
-    lines = [line for line in expect.without_events(agent.log()[start:])
+    lines = [line for line in agent.log()[start:].splitlines()
              if expect.search(expect.frame_refusal(BAD_FRAMES[bad]), line)]
     assert len(lines) == 1
 
@@ -219,12 +219,11 @@ def test_sixteen_channels_and_not_one_more(lab):
     assert len(manager.sessions()) == 1
 
 
-@pytest.mark.parametrize("deflated", [False, True])
-def test_script_above_the_bound(lab, deflated):
+def test_script_above_the_bound(lab):
     """9 MiB of script: 413, the channel closed, the session lives on, nothing changed."""
     manager, agent = lab.connected()
     script = "# a comment that fills the script with nothing at all\n" * (9 * 1024 * 1024 // 54)
-    keys = {"file_exch_cmd": "put_config", "install_id": "big", **({"deflate": "gzip"} if deflated else {})}
+    keys = {"file_exch_cmd": "put_config", "install_id": "big"}
     manager.behave("chunk=32768")
     back = manager.call("open", keys=keys, streams=[script], expect=1)
     assert back["closed"] and back["code"] == "413"

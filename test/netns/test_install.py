@@ -152,23 +152,14 @@ def test_settings_that_forbid_installs(lab, setting, refused):
     assert manager.get_config() and not agent.journal.exists()
 
 
-def test_compressed_install(lab):
-    """deflate=gzip: both scripts as gzip members."""
-    manager, agent = lab.connected()
-    assert manager.install_and_wait("z1", HARMLESS_SET, HARMLESS_UNSET, deflate=True)[0] == "committed"
-    assert 'set hostname "renamed"' in agent.saved.read_text()
-    assert manager.call("get_config", deflate=True)["config"] == manager.get_config()
-    assert manager.errors() == []
-
-
 def test_long_install(lab):
     """Many windows of script and of result lines, with every byte accounted for."""
     manager, _agent = lab.connected(manager=lab.manager(options=["--window", "4096"]))
     count = 1000
-    script = "config firewall address\n" + "".join(
-        f'    edit "net{i}"\n        set subnet 10.{i // 256}.{i % 256}.0 255.255.255.0\n    next\n'
-        for i in range(count)) + "end\n"
-    verdict, _text = manager.install_and_wait("l1", script, "config firewall address\npurge\nend\n", timeout=30)
+    script = "config system interface\n" + "".join(
+        f'    edit "net{i}"\n        set alias "number {i}"\n    next\n' for i in range(count)) + "end\n"
+    unset = "config system interface\n" + "".join(f'    delete "net{i}"\n' for i in range(count)) + "end\n"
+    verdict, _text = manager.install_and_wait("l1", script, unset, timeout=30)
     assert verdict == "committed"
     lines = manager.result_lines("l1")
     assert len(lines) == 3 * count + 2 and {code for code, _ in lines} == {0}

@@ -1,6 +1,5 @@
 """The isolated namespace: what is in it, what is let through, what is dropped and counted."""
 
-import json
 import os
 
 import pytest
@@ -131,22 +130,3 @@ def test_namespace_survives_a_restart(lab):
     assert os.stat(lab.isolated_ns.path).st_ino == inode
 
 
-def test_monitoring_answers_through_the_tunnel(lab):
-    """RTM: JSON over HTTP at the tunnel address; reading only."""
-    tunnel(lab)
-    url = f"http://{TUNNEL_IP}/api/v2/monitor/system/status"
-
-    def answered():
-        done = lab.manager_ns.run("curl", "-s", "-m", "3", url, check=False)
-        return done.stdout if done.returncode == 0 else None
-    reply = json.loads(poll(answered, 5, "the monitoring service"))
-    assert reply["status"] == "success" and reply["serial"] == "FGVM010000000001"
-    code = lab.manager_ns.run("curl", "-s", "-m", "3", "-o", "/dev/null", "-w", "%{http_code}", "-X", "POST", url)
-    assert code.stdout == "405"
-
-
-def test_monitoring_is_not_on_the_wire(lab):
-    """The service exists inside the namespace only."""
-    tunnel(lab)
-    done = lab.manager_ns.run("curl", "-s", "-m", "2", "http://192.168.48.81/api/v2/monitor/system/status", check=False)
-    assert done.returncode != 0

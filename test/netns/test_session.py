@@ -69,14 +69,14 @@ def test_keepalive_checksum_follows_the_configuration(lab):
     first = manager.wait("keepalive", real(30))["checksum"]
     assert expect.checksums(agent.ask("get", "system", "mgmt-csum"))["all"].strip() == first
     mark = manager.mark()
-    done = agent.script('config firewall address\nedit "net1"\nset subnet 10.2.0.0/16\nnext\nend\n')
+    done = agent.script('config system interface\nedit "wan9"\nset ip 10.2.0.1/16\nnext\nend\n')
     assert done.returncode == 0, done.stderr
 
     def changed():
         return [e for e in manager.events("keepalive", since=mark) if e["checksum"] != first]
     poll(changed, real(90), "another checksum")
-    assert "set subnet 10.2.0.0 255.255.0.0" in manager.get_config()
-    assert "set subnet 10.2.0.0 255.255.0.0" in agent.saved.read_text()
+    assert "set ip 10.2.0.1 255.255.0.0" in manager.get_config()
+    assert "set ip 10.2.0.1 255.255.0.0" in agent.saved.read_text()
 
 
 def test_keepalives_of_the_manager_are_answered(lab):
@@ -134,9 +134,8 @@ def test_intervals_out_of_range_are_clamped(lab, key, value):
 
 def test_window_of_the_manager_is_respected(lab):
     """While the manager acknowledges nothing, the agent stops at the window and goes on afterwards."""
-    more = "config firewall address\n" + "".join(
-        f'    edit "net{i}"\n        set subnet 10.{i // 256}.{i % 256}.0 255.255.255.0\n    next\n'
-        for i in range(1500)) + "end\n"
+    more = "config system interface\n" + "".join(
+        f'    edit "net{i}"\n        set alias "number {i}"\n    next\n' for i in range(1500)) + "end\n"
     lab.agent.configure(more=more)
     manager, _agent = lab.connected(manager=lab.manager(options=["--window", "4096"]))
     assert 'edit "net1499"' in manager.get_config()

@@ -1,0 +1,46 @@
+#!/bin/sh
+# Installs the Debian packages that are missing, by name; does nothing when all are there. On another distribution it
+# says which it would want and fails.
+#   deps.sh build    what `make` needs
+#   deps.sh demo     that, and what the demonstration needs
+#   deps.sh test     all of it
+set -eu
+
+build="gcc make pkg-config libc6-dev linux-libc-dev libmbedtls-dev libnl-3-dev libcjson-dev libc-ares-dev libedit-dev"
+run="python3 iproute2 openssl faketime util-linux"
+test="$run libcmocka-dev python3-pytest strace clang libclang-rt-dev cppcheck mandoc"
+
+case ${1:-} in
+build) wanted=$build ;;
+demo) wanted="$build $run" ;;
+test) wanted="$build $test" ;;
+*)
+	echo "usage: $0 build|demo|test" >&2
+	exit 2
+	;;
+esac
+
+if ! command -v dpkg-query > /dev/null || ! command -v apt-get > /dev/null; then
+	echo "This is no Debian: install these yourself (Debian's names), then go on with make DEPS=no ...:" >&2
+	echo "  $wanted" >&2
+	exit 1
+fi
+
+missing=
+for package in $wanted; do
+	case $(dpkg-query -W -f '${Status}' "$package" 2> /dev/null) in
+	"install ok installed") ;;
+	*) missing="$missing $package" ;;
+	esac
+done
+[ -n "$missing" ] || exit 0
+
+echo "Installing:$missing"
+if [ "$(id -u)" -ne 0 ]; then
+	echo "Installing packages takes root: sudo make deps" >&2
+	exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -q
+# shellcheck disable=SC2086 # a list of names
+apt-get install -q -y --no-install-recommends $missing

@@ -1,0 +1,58 @@
+#!/bin/sh
+# Which room may include which: an arrow that is not here is an error. Also: who may name a library, and that every
+# header compiles alone.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+bad=0
+
+say() {
+	echo "layers: $1" >&2
+	bad=$((bad + 1))
+}
+
+# room: rooms it may include besides itself
+allowed() {
+	case $1 in
+	base) echo "base" ;;
+	config) echo "config base" ;;
+	trustlist) echo "trustlist base" ;;
+	tun) echo "tun base" ;;
+	rollback) echo "rollback config base" ;;
+	agent) echo "agent rollback trustlist tun config base" ;;
+	esac
+}
+
+for room in base config trustlist tun rollback agent; do
+	for found in $(grep -ohE '^#include "[a-z]+/' "$room"/*.[chS] | sort -u | sed 's/.*"\(.*\)\//\1/'); do
+		case " $(allowed "$room") " in
+		*" $found "*) ;;
+		*) say "$room includes $found: $(grep -l "^#include \"$found/" "$room"/*.[ch] | tr '\n' ' ')" ;;
+		esac
+	done
+done
+
+# library: the files that may include it
+only() {
+	for file in $(grep -lE "^#include <$1" ./*/*.[ch]); do
+		echo "$file" | grep -qE "^\./($2)$" || say "$file includes <$1...>"
+	done
+}
+only mbedtls 'base/mbed\.c|agent/tls\.c|trustlist/cert\.c|package/cms\.c'
+only psa 'base/mbed\.c'
+only netlink 'tun/netlink[a-z_]*\.[ch]|agent/apply_[a-z]+\.c'
+only cjson 'base/json\.c|[a-z]+/[a-z_]*_json\.c'
+only ares 'agent/resolve\.c'
+only histedit 'agent/fgfmctl\.c'
+for call in clock_gettime gettimeofday 'time(NULL'; do
+	for file in $(grep -lF "$call" ./*/*.c); do
+		[ "$file" = ./base/clock.c ] || say "$file reads a clock itself ($call)"
+	done
+done
+
+for header in */*.h; do
+	${CC:-cc} -std=c11 -D_GNU_SOURCE -I. ${MBEDTLS_CFLAGS:-} -I/usr/include/libnl3 -fsyntax-only -x c "$header" ||
+		say "$header does not compile alone"
+done
+
+[ "$bad" -eq 0 ] && echo "layers: in order"
+[ "$bad" -eq 0 ]
