@@ -133,8 +133,9 @@ lint: layers ## layers and cppcheck
 unit-san: ## the unit tests under address and undefined-behaviour sanitizers
 	$(MAKE) B=build-san CC=clang SANITIZE=address,undefined unit
 
-unit-36: ## build everything with mbedTLS 3.6 (Debian 13's) and run the unit tests
+check-36: ## build with mbedTLS 3.6 (Debian 13's), run the unit tests and the end-to-end tests about TLS
 	eval $(MAKE) B=build-36 $$(test/mbedtls36.sh build-36/mbedtls) all unit
+	FGFMD=$(CURDIR)/build-36/fgfmd FGFMCTL=$(CURDIR)/build-36/fgfmctl test/netns/run test_tls test_identity
 
 e2e: all ## end-to-end tests against the lab manager, between network namespaces (root)
 	/usr/bin/pytest-3 -q test/lab
@@ -148,7 +149,7 @@ check-all: all
 	$(MAKE) lint
 	$(MAKE) unit
 	$(MAKE) unit-san
-	$(MAKE) unit-36
+	$(MAKE) check-36
 	$(MAKE) fuzz
 	$(MAKE) e2e
 	@echo "check: everything passed"
@@ -188,6 +189,6 @@ clean: ## remove what was built
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-.PHONY: all unit fuzz fuzz-run layers lint unit-san unit-36 e2e check check-all demo bench deps install clean help
+.PHONY: all unit fuzz fuzz-run layers lint unit-san check-36 e2e check check-all demo bench deps install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

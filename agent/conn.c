@@ -462,6 +462,8 @@ conn_dial(struct loop *l, struct tls_creds *creds, const struct conn_target *t, 
 		rc = tls_new(creds, c->fd, t->level, t->sni[0] ? t->sni : NULL, t->now_s, &c->tls, e);
 	if (rc)
 		goto out;
+	if (t->pkcs1)
+		tls_offer_pkcs1(c->tls);
 	rc = -ENOMEM;
 	c->timer = loop_timer_new(l, on_timer, c);
 	c->again = loop_task_new(l, on_again, c);

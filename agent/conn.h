@@ -35,6 +35,7 @@ struct conn_target {
 	const char *device; /* "" or the interface to leave by */
 	const char *sni;    /* "" for none */
 	enum tls_level level;
+	bool pkcs1;    /* TLS 1.2 and PKCS #1 signatures only: tls_offer_pkcs1() */
 	int64_t now_s; /* the time certificates are judged at */
 };
 

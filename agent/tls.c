@@ -447,10 +447,18 @@ explain_handshake(struct tls_conn *t, int rc, struct err *e)
 		err_set(e, -EACCES, "%s", cert_why(why, sizeof(why), &t->check));
 	else if (rc == MBEDTLS_ERR_SSL_CONN_EOF || rc == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY)
 		err_set(e, -ECONNRESET, "the peer closed the connection during the handshake");
+	else if (mbed_is_pss_refused(&t->ssl, rc))
+		err_set(e, -EPROTONOSUPPORT, "the peer signed TLS 1.2 with RSA-PSS, which this library does not take");
 	else
 		explain(t, rc, e);
 	err_in(e, "TLS handshake");
 	return TLS_ERROR;
+}
+
+void
+tls_offer_pkcs1(struct tls_conn *t)
+{
+	mbed_conf_pkcs1(&t->conf);
 }
 
 enum tls_step

@@ -52,6 +52,10 @@ int tls_new(struct tls_creds *c, int fd, enum tls_level level, const char *sni, 
 	    struct err *e);
 void tls_free(struct tls_conn *t); /* NULL-safe; sends nothing */
 
+/* Before the handshake: TLS 1.2 with RSA signatures of PKCS #1 only. For a peer whose handshake failed with
+ * -EPROTONOSUPPORT: it signs TLS 1.2 with RSA-PSS as soon as that is offered, which mbedTLS 3.6 then refuses. */
+void tls_offer_pkcs1(struct tls_conn *t);
+
 enum tls_step tls_handshake(struct tls_conn *t, struct err *e);
 
 /* What is known about the peer; `seen` says whether it presented a certificate at all. Also after a failed handshake.

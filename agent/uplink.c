@@ -34,7 +34,8 @@ struct link {
 	char target[DIALER_NAME_MAX];
 	struct addr manager;
 	mono_t leaving_since;
-	bool gone; /* closed: freed in the next turn */
+	bool gone;  /* closed: freed in the next turn */
+	bool again; /* the same address once more, at once, without RSA-PSS */
 	struct link *next;
 };
 
@@ -53,6 +54,7 @@ struct uplink {
 	bool again_after_leaving;          /* the manager refused a second session: redial when the old one is gone */
 	bool start_failed;                 /* an attempt or a look-up failed before it had begun */
 	char last_reason[320];
+	struct addr pkcs1; /* the manager that cannot be offered RSA-PSS; family 0: none */
 
 	uint16_t port;
 	struct addr source4, source6;
@@ -293,7 +295,10 @@ op_down(void *ctx, struct session *s)
 			u->current = NULL;
 			return; /* dialled again when the old one is gone */
 		}
-		dialer_failed(u->dialer, now);
+		if (k->again && u->on)
+			dialer_again(u->dialer, now);
+		else
+			dialer_failed(u->dialer, now);
 	} else if (k->role == ROLE_LEAVING && u->again_after_leaving) {
 		u->again_after_leaving = false;
 		if (u->on)
@@ -345,6 +350,10 @@ on_closed(void *ctx, const struct err *why)
 	struct link *k = ctx;
 	struct uplink *u = k->home;
 
+	if (why->code == -EPROTONOSUPPORT && !addr_same_host(&u->pkcs1, &k->manager)) {
+		u->pkcs1 = k->manager;
+		k->again = true;
+	}
 	session_on_closed(k->session, why, clock_mono());
 	uplink_touch(u);
 }
@@ -411,6 +420,7 @@ link_open(struct uplink *u, const char *target, const struct addr *a, struct lin
 	    .device = u->device,
 	    .sni = u->sni,
 	    .level = u->level,
+	    .pkcs1 = addr_same_host(&u->pkcs1, a),
 	    .now_s = u->ops.trust_time_s(u->ops.ctx),
 	};
 	struct link *k = calloc(1, sizeof(*k));

@@ -185,6 +185,40 @@ mbed_conf_versions(struct mbedtls_ssl_config *conf)
 }
 
 bool
+mbed_is_pss_refused(const struct mbedtls_ssl_context *ssl, int rc)
+{
+#if MBEDTLS_VERSION_MAJOR >= 3
+	return rc == MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER &&
+	       mbedtls_ssl_get_version_number(ssl) == MBEDTLS_SSL_VERSION_TLS1_2;
+#else
+	(void)ssl;
+	(void)rc;
+	return false;
+#endif
+}
+
+void
+mbed_conf_pkcs1(struct mbedtls_ssl_config *conf)
+{
+#if MBEDTLS_VERSION_MAJOR >= 3
+	static const uint16_t signatures[] = {
+	    MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256,
+	    MBEDTLS_TLS1_3_SIG_ECDSA_SECP384R1_SHA384,
+	    MBEDTLS_TLS1_3_SIG_ECDSA_SECP521R1_SHA512,
+	    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA256,
+	    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA384,
+	    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA512,
+	    MBEDTLS_TLS1_3_SIG_NONE,
+	};
+
+	mbedtls_ssl_conf_sig_algs(conf, signatures);
+	mbedtls_ssl_conf_max_tls_version(conf, MBEDTLS_SSL_VERSION_TLS1_2);
+#else
+	(void)conf;
+#endif
+}
+
+bool
 mbed_call_again(int rc)
 {
 #ifdef MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET

@@ -37,6 +37,12 @@ void mbed_conf_strength(struct mbedtls_ssl_config *conf);
 /* TLS 1.2 at least, 1.3 where the library has it. */
 void mbed_conf_versions(struct mbedtls_ssl_config *conf);
 
+/* True when a handshake failed because the peer signed TLS 1.2 with RSA-PSS: 3.6 offers that for 1.3 and cannot offer
+ * it for 1.3 alone. The next attempt, with mbed_conf_pkcs1(), offers neither 1.3 nor RSA-PSS. Never true with 2.28. */
+struct mbedtls_ssl_context;
+bool mbed_is_pss_refused(const struct mbedtls_ssl_context *ssl, int rc);
+void mbed_conf_pkcs1(struct mbedtls_ssl_config *conf);
+
 /* True for a return of the record functions that means "call again", besides WANT_READ and WANT_WRITE:
  * a TLS 1.3 session ticket arrived. */
 bool mbed_call_again(int rc);
