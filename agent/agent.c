@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -376,6 +377,7 @@ open_all(struct agent *a, load_complain_fn *complain, struct err *e)
 		return rc;
 	uplink_enable(a->uplink, true, NULL);
 	agent_install_touch(a);
+	malloc_trim(0); /* reading schemas and files has left holes that nothing needs again */
 	return 0;
 }
 

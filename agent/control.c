@@ -352,11 +352,29 @@ on_accept(void *ctx, uint32_t events)
 	c->clients = k;
 }
 
+/* The group's number, -1 where there is none. From the file itself: the name service would load its modules, and keep
+ * them, for this one question. */
+static gid_t
+operators_group(void)
+{
+	FILE *f = fopen("/etc/group", "re");
+	const struct group *g = NULL;
+	gid_t gid = (gid_t)-1;
+
+	while (f && (g = fgetgrent(f)) && strcmp(g->gr_name, "fgfmd") != 0)
+		;
+	if (g)
+		gid = g->gr_gid;
+	if (f)
+		fclose(f);
+	return gid;
+}
+
 static int
 listen_at(struct control *c, struct err *e)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	const struct group *g = getgrnam("fgfmd");
+	gid_t group = operators_group();
 	mode_t old;
 	int rc = 0;
 
@@ -370,7 +388,7 @@ listen_at(struct control *c, struct err *e)
 	if (bind(c->fd, (struct sockaddr *)&un, sizeof(un)))
 		rc = err_sys(e, -errno, "control socket %s", c->path);
 	umask(old);
-	if (!rc && g && chown(c->path, (uid_t)-1, g->gr_gid))
+	if (!rc && group != (gid_t)-1 && chown(c->path, (uid_t)-1, group))
 		rc = err_sys(e, -errno, "control socket %s: group fgfmd", c->path);
 	if (!rc && listen(c->fd, BACKLOG))
 		rc = err_sys(e, -errno, "control socket %s", c->path);
