@@ -280,18 +280,8 @@ run_test(struct call *k, struct err *e)
 
 static const struct cli_command commands[] = {
     {{"get", "system", "status"}, 0, 0, HAS_JSON, "version, serial, host name, uptime", run_status},
-    {{"get", "system", "mgmt-csum"},
-     0,
-     0,
-     HAS_JSON,
-     "checksums of the running configuration",
-     run_checksums},
-    {{"get", "system", "checksum", "status"},
-     0,
-     0,
-     HAS_JSON,
-     "checksums, and whether they are saved",
-     run_sync},
+    {{"get", "system", "mgmt-csum"}, 0, 0, HAS_JSON, "checksums of the running configuration", run_checksums},
+    {{"get", "system", "checksum", "status"}, 0, 0, HAS_JSON, "checksums, and whether they are saved", run_sync},
     {{"diagnose", "fdsm", "central-mgmt-status"}, 0, 0, HAS_JSON, "connection to the manager", run_management},
     {{"diagnose", "fgfm", "trust-list"}, 0, 0, HAS_JSON, "the ten slots of the trusted list", run_trust},
     {{"diagnose", "fgfm", "session"}, 0, 0, HAS_JSON, "TLS, certificate, timers, counters", run_session},
@@ -635,10 +625,43 @@ complete_commands(size_t argc, const char *const argv[], struct buf *out)
 	}
 }
 
+/* True when `words` offers this word already: tables and commands share their first words. */
+static bool
+is_offered(const struct buf *words, const char *line, size_t word_len)
+{
+	const char *p = (const char *)buf_head(words), *end = p + words->len;
+
+	while (p < end) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p));
+
+		if ((size_t)(end - p) > word_len && !memcmp(p, line, word_len) && p[word_len] == '\t')
+			return true;
+		p = nl ? nl + 1 : end;
+	}
+	return false;
+}
+
+/* Appends the candidates of `more` that `words` does not have. */
+static void
+merge_words(const struct buf *more, struct buf *words)
+{
+	const char *p = (const char *)buf_head(more), *end = p + more->len;
+
+	while (p < end) {
+		const char *nl = memchr(p, '\n', (size_t)(end - p)), *next = nl ? nl + 1 : end;
+		const char *tab = memchr(p, '\t', (size_t)(next - p));
+
+		if (tab && !is_offered(words, p, (size_t)(tab - p)))
+			buf_put(words, p, (size_t)(next - p));
+		p = next;
+	}
+}
+
 void
 cli_complete(const struct cli *c, const char *text, size_t len, struct buf *out)
 {
 	static const char *const nothing[] = {""};
+	struct buf more = BUF_INIT(64 * 1024);
 	struct script *s = NULL;
 	size_t argc = 1;
 	const char *const *argv = nothing;
@@ -659,6 +682,8 @@ cli_complete(const struct cli *c, const char *text, size_t len, struct buf *out)
 	}
 	exec_complete(c->exec, argc, argv, out);
 	if (exec_at_top(c->exec))
-		complete_commands(argc, argv, out);
+		complete_commands(argc, argv, &more);
+	merge_words(&more, out);
+	buf_free(&more);
 	script_free(s);
 }

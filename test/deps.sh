@@ -21,7 +21,7 @@ test) wanted="$build $test" ;;
 esac
 
 if ! command -v dpkg-query > /dev/null || ! command -v apt-get > /dev/null; then
-	echo "This is no Debian: install these yourself (Debian's names), then go on with make DEPS=no ...:" >&2
+	echo "This is no Debian. Install these (Debian's names) yourself, then run make all and test/demo, or make check-all:" >&2
 	echo "  $wanted" >&2
 	exit 1
 fi

@@ -1,6 +1,10 @@
 """The programs from outside: fgfmd -t, fgfmctl's exit codes, scripts, JSON."""
 
 import json
+import os
+import pty
+import select
+import time
 
 import pytest
 
@@ -167,6 +171,50 @@ def test_backup_and_restore(lab):
     assert agent.script('config system global\nset hostname "other"\nend\n').returncode == 0
     agent.ask("execute", "restore", "config", str(path))
     assert DEVICE_SERIAL in agent.ask("show", "system", "global")
+
+
+class Shell:
+    """fgfmctl on a terminal of its own."""
+
+    def __init__(self, agent):
+        self.seen = ""
+        self._pid, self._terminal = pty.fork()
+        if self._pid == 0:
+            os.execve(FGFMCTL, [FGFMCTL, "--socket", str(agent.socket)], {**os.environ, "TERM": "vt100"})
+
+    def type(self, keys, until, timeout=5.0):
+        """Type, and wait for a text that comes after it."""
+        start = len(self.seen)
+        os.write(self._terminal, keys.encode())
+        deadline = time.monotonic() + timeout
+        while until not in self.seen[start:]:
+            assert time.monotonic() < deadline, f"{until!r} did not come after {keys!r}: {self.seen[start:]!r}"
+            if select.select([self._terminal], [], [], 0.1)[0]:
+                self.seen += os.read(self._terminal, 65536).decode(errors="replace")
+        return self.seen[start:]
+
+    def end(self):
+        os.write(self._terminal, b"exit\n")
+        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+
+
+def test_shell(lab):
+    """The interactive shell: completion, blocks in the prompt, quotes over lines, debug lines, exit."""
+    manager, agent = lab.connected()
+    shell = Shell(agent)
+    shell.type("", "fgfm # ")
+    shell.type("dia\tfg\tses\t\n", "TLS version: ")
+    shell.type("conf sys inter\n", "(interface) # ")
+    shell.type('edit "wan1"\n', "(wan1) # ")
+    shell.type('set alias "first\n', "> ")
+    shell.type('second"\n', "(wan1) # ")
+    shell.type("end\n", "fgfm # ")
+    assert "second" in agent.saved.read_text()
+    assert "Return code -61" in shell.type("nonsense\n", "fgfm # ")
+    shell.type("diagnose debug enable\n", "fgfm # ")
+    manager.call("drop")
+    shell.type("", "FGFMs: ")
+    assert shell.end() == 0
 
 
 def test_socket_is_private(lab):
