@@ -115,6 +115,23 @@ open_exchange(struct requests *rq, struct session *s, const struct message *m, m
 	return 0;
 }
 
+int
+request_no_data(void *ctx, const uint8_t *p, size_t n, struct err *e)
+{
+	(void)ctx;
+	(void)p;
+	err_set(e, 0, "nothing is expected on this channel, got %zu bytes", n);
+	return PROFILE_MALFORMED;
+}
+
+int
+request_no_end(void *ctx, struct err *e)
+{
+	(void)ctx;
+	(void)e;
+	return 0;
+}
+
 static int
 refuse_tcp(struct session *s, const struct message *m, struct err *e)
 {

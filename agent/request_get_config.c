@@ -17,24 +17,6 @@ struct get_config {
 	struct buf text;
 };
 
-static int
-on_data(void *ctx, const uint8_t *p, size_t n, struct err *e)
-{
-	(void)ctx;
-	(void)p;
-	err_set(e, 0, "nothing is expected on this channel, got %zu bytes", n);
-	return PROFILE_MALFORMED;
-}
-
-/* An empty stream from the opener says nothing and is let through. */
-static int
-on_end(void *ctx, struct err *e)
-{
-	(void)ctx;
-	(void)e;
-	return 0;
-}
-
 static void
 on_closed(void *ctx, int code, const char *reason)
 {
@@ -65,7 +47,7 @@ request_get_config(struct requests *rq, struct session *s, const struct message 
 		on_closed(g, 0, NULL);
 		return PROFILE_FAILED;
 	}
-	*ops = (struct channel_ops){.ctx = g, .data = on_data, .end = on_end, .closed = on_closed};
+	*ops = (struct channel_ops){.ctx = g, .data = request_no_data, .end = request_no_end, .closed = on_closed};
 	return 0;
 }
 

@@ -12,29 +12,13 @@
 #include "base/json.h"
 #include "base/log.h"
 
-static int
-on_data(void *ctx, const uint8_t *p, size_t n, struct err *e)
-{
-	(void)ctx;
-	(void)p;
-	err_set(e, 0, "nothing is expected on this channel, got %zu bytes", n);
-	return PROFILE_MALFORMED;
-}
-
-static int
-on_end(void *ctx, struct err *e)
-{
-	(void)ctx;
-	(void)e;
-	return 0;
-}
-
 static void
 on_delivered(void *ctx)
 {
 	struct requests *rq = ctx;
 	struct err e = ERR_NONE;
 
+	rq->result_taken = true;
 	if (receipts_delivered(rq->receipts, rq->result_id, &e))
 		log_say(LOG_LEVEL_WARNING, "install %s: its delivery could not be noted: %s", rq->result_id, e.text);
 	log_debug(DBG_CONFIG, "[install] %s: the manager has the receipt", rq->result_id);
@@ -45,11 +29,10 @@ static void
 on_closed(void *ctx, int code, const char *reason)
 {
 	struct requests *rq = ctx;
-	const struct receipt *r = receipts_find(rq->receipts, rq->result_id);
 	struct session *s = rq->result_session;
 
 	(void)code;
-	if (!r || !r->delivered) {
+	if (!rq->result_taken) {
 		log_debug(DBG_CONFIG, "[install] %s: receipt not delivered: %s", rq->result_id, reason);
 		return;
 	}
@@ -62,7 +45,7 @@ static int
 send_receipt(struct requests *rq, struct session *s, const char *text, mono_t now)
 {
 	struct channel_ops ops = {
-	    .ctx = rq, .data = on_data, .end = on_end, .delivered = on_delivered, .closed = on_closed};
+	    .ctx = rq, .data = request_no_data, .end = request_no_end, .delivered = on_delivered, .closed = on_closed};
 	const char *const pairs[] = {"install_id", rq->result_id, NULL};
 	struct channel *ch = channel_ask(session_channels(s), &ops, now);
 	int rc;
@@ -98,6 +81,7 @@ request_results(struct requests *rq, struct session *s, mono_t now)
 	if (!text)
 		return;
 	rq->result_session = s;
+	rq->result_taken = false;
 	snprintf(rq->result_id, sizeof(rq->result_id), "%s", r->id);
 	if (send_receipt(rq, s, text, now))
 		log_debug(DBG_ERROR, "[install] %s: the receipt could not be sent in this session", rq->result_id);

@@ -6,6 +6,7 @@
 #ifndef AGENT_REQUESTS_H
 #define AGENT_REQUESTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "agent/channel.h"
@@ -33,10 +34,15 @@ struct requests {
 	struct put_config *verdict_out; /* a verdict is on its way on the install's own channel; NULL: none */
 	struct session *result_session; /* where a put_install_result is under way, or was refused; NULL: none */
 	char result_id[INSTALL_ID_MAX];
+	bool result_taken; /* the manager has acknowledged all of it */
 };
 
 /* `get …` of a privileged manager. Answers it in any case. */
 void request_take(struct requests *rq, struct session *s, const struct message *m, mono_t now);
+
+/* For channels on which only the agent speaks: bytes are refused; an empty stream says nothing and is let through. */
+int request_no_data(void *ctx, const uint8_t *p, size_t n, struct err *e);
+int request_no_end(void *ctx, struct err *e);
 
 /* A session that may have an exchange of ours under way has ended. */
 void request_session_gone(struct requests *rq, const struct session *s);
