@@ -125,7 +125,8 @@ fuzz: ## run each fuzz target for FUZZ_TIME seconds (30)
 layers: ## which room includes which, and which library
 	@test/layers.sh
 
-lint: layers ## layers and cppcheck
+lint: layers ## layers, cppcheck, manual pages
+	mandoc -T lint -W warning etc/man/*
 	cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
 	  --suppressions-list=test/cppcheck.txt -j $(shell nproc) -I. -DBUILD_EPOCH=0 -DVERSION='""' -DSYSCONFDIR='""' \
 	  $(ROOMS)
@@ -175,11 +176,13 @@ install: all ## install below DESTDIR and PREFIX (/usr/local), SYSCONFDIR (/etc)
 	install -m 644 etc/man/fgfmd.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 	install -m 644 etc/man/fgfmd.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -d $(DESTDIR)$(PREFIX)/share/doc/fgfmd
-	install -m 644 README.md etc/sys_config.conf etc/schema.schema.json $(DESTDIR)$(PREFIX)/share/doc/fgfmd/
-	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d
+	install -m 644 README.md LICENSE etc/sys_config.conf etc/schema.schema.json $(DESTDIR)$(PREFIX)/share/doc/fgfmd/
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d \
+	  $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
 	sed 's,@PREFIX@,$(PREFIX),; s,@SYSCONFDIR@,$(SYSCONFDIR),' etc/fgfmd.service \
 	  > $(DESTDIR)$(PREFIX)/lib/systemd/system/fgfmd.service
 	install -m 644 etc/fgfmd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/fgfmd.conf
+	install -m 644 etc/fgfmd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/fgfmd.conf
 	test -e $(DESTDIR)$(SYSCONFDIR)/fgfmd/fgfmd.conf || \
 	  install -m 644 etc/fgfmd.conf $(DESTDIR)$(SYSCONFDIR)/fgfmd/fgfmd.conf
 

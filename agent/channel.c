@@ -34,6 +34,7 @@ struct channel {
 	uint32_t peer_window;
 
 	uint64_t received, acked_to_peer;
+	uint32_t window; /* ours as the peer was told it: a later change is for later channels */
 	enum decode decode;
 	char digits[PROFILE_STREAM_DIGITS + 1];
 	size_t digit_count;
@@ -162,7 +163,8 @@ add(struct channels *cs, const struct channel_ops *ops, mono_t now)
 	do
 		cs->last_id++;
 	while (!cs->last_id || find(cs, cs->last_id));
-	*ch = (struct channel){.home = cs, .ops = *ops, .id = cs->last_id, .progress = now, .told_delivered = true};
+	*ch = (struct channel){
+	    .home = cs, .ops = *ops, .id = cs->last_id, .window = cs->window, .progress = now, .told_delivered = true};
 	ch->out = BUF_INIT(OUT_MAX);
 	for (end = &cs->list; *end; end = &(*end)->next)
 		;
@@ -411,13 +413,12 @@ decode(struct channel *ch, const uint8_t *p, size_t n, struct err *e)
 static void
 take_data(struct channel *ch, const struct message *m, mono_t now)
 {
-	const struct channels *cs = ch->home;
 	struct err e = ERR_NONE;
 	int rc;
 
-	if (ch->received + m->data_len - ch->acked_to_peer > cs->window) {
+	if (ch->received + m->data_len - ch->acked_to_peer > ch->window) {
 		err_set(&e, -EPROTO, "window overrun: %" PRIu64 " bytes not acknowledged, the window has %u",
-			ch->received + m->data_len - ch->acked_to_peer, cs->window);
+			ch->received + m->data_len - ch->acked_to_peer, ch->window);
 		channel_close(ch, PROFILE_TOO_LARGE, e.text);
 		return;
 	}
@@ -428,7 +429,7 @@ take_data(struct channel *ch, const struct message *m, mono_t now)
 		channel_close(ch, rc, e.text);
 		return;
 	}
-	if (ch->ack_due || ch->received - ch->acked_to_peer >= cs->window / 2)
+	if (ch->ack_due || ch->received - ch->acked_to_peer >= ch->window / 2)
 		send_ack(ch);
 }
 
@@ -490,13 +491,22 @@ channels_on_message(struct channels *cs, const struct message *m, mono_t now, st
 	return 0;
 }
 
+/* When it is given up: a channel of ours that nobody has answered is a request without a reply. */
+static mono_t
+give_up_at(const struct channel *ch)
+{
+	mono_t idle = mono_in(ch->progress, ch->home->idle_ms);
+
+	return ch->open ? idle : mono_min(idle, mono_in(ch->progress, PROFILE_REPLY_MS));
+}
+
 mono_t
 channels_deadline(const struct channels *cs)
 {
 	mono_t first = MONO_NEVER;
 
 	for (const struct channel *ch = cs->list; ch; ch = ch->next)
-		first = mono_min(first, mono_in(ch->progress, cs->idle_ms));
+		first = mono_min(first, give_up_at(ch));
 	return first;
 }
 
@@ -506,8 +516,9 @@ channels_tick(struct channels *cs, mono_t now)
 	struct channel *ch = cs->list;
 
 	while (ch) {
-		if (mono_due(mono_in(ch->progress, cs->idle_ms), now)) {
-			channel_close(ch, PROFILE_FAILED, "no progress within the time-out");
+		if (mono_due(give_up_at(ch), now)) {
+			channel_close(ch, PROFILE_FAILED,
+				      ch->open ? "no progress within the time-out" : "no reply within 60 seconds");
 			ch = cs->list; /* closing may have changed the list */
 		} else {
 			ch = ch->next;

@@ -38,7 +38,8 @@ struct channels_ops {
 struct channels *channels_new(const struct channels_ops *ops); /* NULL: no memory */
 void channels_free(struct channels *cs, const char *reason);   /* NULL-safe; every channel hears `closed` with 500 */
 
-/* Our window in bytes and the time without progress after which a channel is closed. */
+/* Our window in bytes, for channels from now on, and the time without progress after which a channel is closed. One of
+ * ours that gets no reply is closed after the profile's time for replies. */
 void channels_limits(struct channels *cs, uint32_t window, int64_t idle_ms);
 uint32_t channels_window(const struct channels *cs);
 size_t channels_count(const struct channels *cs);

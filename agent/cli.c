@@ -576,17 +576,19 @@ cli_run(struct cli *c, const char *text, size_t len, bool json, int fd, struct b
 	struct buf plain = BUF_INIT(OUTPUT_MAX);
 	struct cli_result r = {.code = CLI_OK};
 	struct script *s = NULL;
+	bool empty;
 
 	c->json = json;
 	c->json_done = false;
 	c->fd = fd;
 	r.code = script_parse_line(text, len, &s, e);
 	r.incomplete = r.code == CLI_INCOMPLETE;
-	if (!r.code && script_count(s) && script_at(s, 0)->argc)
+	empty = !r.code && (!script_count(s) || !script_at(s, 0)->argc);
+	if (!r.code && !empty)
 		r.code = run_one(c, script_at(s, 0), json ? &plain : out, e);
 	if (json && c->json_done)
 		buf_put(out, buf_head(&plain), plain.len);
-	else if (json && !r.incomplete)
+	else if (json && !r.incomplete && !empty)
 		wrap_json(r.code, e->text, &plain, out);
 	buf_free(&plain);
 	script_free(s);

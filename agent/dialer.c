@@ -24,7 +24,8 @@ struct dialer {
 	size_t target;                  /* index of the target being tried; count when the round is over */
 	struct addr addrs[RESOLVE_MAX]; /* of that target */
 	size_t addr_count, addr_next;
-	bool last_first; /* the round begins with the address last connected to */
+	bool last_first;   /* the round begins with the address last connected to */
+	struct addr first; /* that address, once tried: not tried again in its turn; family 0: none */
 
 	char current_name[DIALER_NAME_MAX];
 	struct addr current;
@@ -86,6 +87,7 @@ advance(struct dialer *d, mono_t now)
 	if (d->last_first) {
 		d->last_first = false;
 		if (d->last.family && is_configured(d, d->last_name)) {
+			d->first = d->last;
 			dial(d, d->last_name, &d->last);
 			return;
 		}
@@ -95,7 +97,11 @@ advance(struct dialer *d, mono_t now)
 		struct addr literal;
 
 		if (d->addr_next < d->addr_count) {
-			dial(d, name, &d->addrs[d->addr_next++]);
+			const struct addr *a = &d->addrs[d->addr_next++];
+
+			if (addr_same_host(a, &d->first))
+				continue;
+			dial(d, name, a);
 			return;
 		}
 		if (d->addr_count) {
@@ -125,6 +131,7 @@ start_round(struct dialer *d, mono_t now)
 	}
 	d->target = d->addr_count = d->addr_next = 0;
 	d->last_first = true;
+	d->first = (struct addr){.family = 0};
 	advance(d, now);
 }
 

@@ -32,7 +32,8 @@ struct dialer_ops {
 struct dialer *dialer_new(const struct dialer_ops *ops); /* NULL: no memory */
 void dialer_free(struct dialer *d);
 
-/* The configured managers, names or addresses; a change starts a new round at once. */
+/* The configured managers, names or addresses; this starts a new round at once, or a second after the attempt
+ * under way has failed. */
 void dialer_set_targets(struct dialer *d, const char *const names[], size_t count, mono_t now);
 size_t dialer_target_count(const struct dialer *d);
 

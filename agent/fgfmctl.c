@@ -356,7 +356,6 @@ join_words(int argc, char *argv[])
 	return buf_steal(&b, NULL);
 }
 
-/* Debug lines go on until the user has had enough: a shell that only shows them. */
 static int
 once(struct ctl *c, int argc, char *argv[])
 {

@@ -52,8 +52,8 @@ memory_load(struct memory *m, const char *path, struct err *e)
 	text_copy(fresh.path, sizeof(fresh.path), path);
 	*m = fresh;
 	rc = file_read(path, MEMORY_MAX_BYTES, &text, &len, e);
-	if (rc == -ENOENT)
-		return 0;
+	if (rc && rc != -EFBIG && rc != -EISDIR)
+		return rc == -ENOENT ? 0 : rc;
 	if (!rc) {
 		j = json_parse(text, len, e);
 		rc = j ? read_fields(j, &fresh, e) : -EBADMSG;

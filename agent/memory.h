@@ -23,7 +23,8 @@ struct memory {
 	int64_t last_good_s;  /* wall clock of the last authenticated session: time is not before this */
 };
 
-/* Reads the file. Missing: empty. Damaged: set aside, empty, -EBADMSG with the reason; `m` is usable in any case. */
+/* Reads the file. Missing: empty. Damaged: set aside, empty, -EBADMSG with the reason. One that cannot be read is left
+ * alone: empty, and that error. `m` is usable in any case. */
 int memory_load(struct memory *m, const char *path, struct err *e);
 int memory_save(const struct memory *m, struct err *e);
 

@@ -46,8 +46,8 @@ check_printable(const char *line, size_t number, struct err *e)
 {
 	for (const unsigned char *c = (const unsigned char *)line; *c; c++) {
 		if (*c < 0x20 || *c == 0x7f)
-			return err_set(e, -EPROTO, "message line %zu: control character %02x at byte %td", number, *c,
-				       (const char *)c - line);
+			return err_set(e, -EPROTO, "message line %zu, byte %td: a printable byte expected, got %02x",
+				       number, (const char *)c - line + 1, *c);
 	}
 	return 0;
 }
@@ -77,16 +77,16 @@ static int
 parse_key(char *line, size_t number, struct message *m, struct err *e)
 {
 	char *equals = strchr(line, '=');
-	char text[SHOWN];
+	char seen[SHOWN];
 
 	if (!equals)
 		return err_set(e, -EPROTO, "message line %zu: key=value expected, got \"%s\"", number,
-			       shown(text, line));
+			       shown(seen, line));
 	*equals = '\0';
 	if (!is_word(line, PROFILE_KEY_MAX))
 		return err_set(e, -EPROTO,
 			       "message line %zu: key of 1 to %d characters [a-z0-9_-] expected, got \"%s\"", number,
-			       PROFILE_KEY_MAX, shown(text, line));
+			       PROFILE_KEY_MAX, shown(seen, line));
 	if (strlen(equals + 1) > PROFILE_VALUE_MAX)
 		return err_set(e, -EPROTO, "message line %zu: value of %s: at most %d bytes expected, got %zu", number,
 			       line, PROFILE_VALUE_MAX, strlen(equals + 1));
@@ -96,7 +96,8 @@ parse_key(char *line, size_t number, struct message *m, struct err *e)
 		return 0;
 	}
 	if (m->count == PROFILE_KEYS_MAX)
-		return err_set(e, -EPROTO, "message: at most %d keys expected", PROFILE_KEYS_MAX);
+		return err_set(e, -EPROTO, "message line %zu: at most %d keys expected, got \"%s\", too", number,
+			       PROFILE_KEYS_MAX, shown(seen, line));
 	m->keys[m->count].key = line;
 	m->keys[m->count].value = equals + 1;
 	m->count++;
@@ -107,6 +108,7 @@ static int
 parse_lines(char *text, struct message *m, struct err *e)
 {
 	size_t number = 0;
+	char seen[SHOWN];
 	char *line;
 
 	while ((line = next_line(&text))) {
@@ -114,7 +116,9 @@ parse_lines(char *text, struct message *m, struct err *e)
 
 		number++;
 		if (!*line && *text)
-			return err_set(e, -EPROTO, "message line %zu: nothing expected after the empty line", number);
+			return err_set(e, -EPROTO,
+				       "message line %zu: nothing expected after this empty line, got \"%s\"", number,
+				       shown(seen, text));
 		if (!*line)
 			break;
 		rc = check_printable(line, number, e);
@@ -124,7 +128,8 @@ parse_lines(char *text, struct message *m, struct err *e)
 			return rc;
 	}
 	if (*text)
-		return err_set(e, -EPROTO, "message line %zu: CR LF expected at its end", number + 1);
+		return err_set(e, -EPROTO, "message line %zu: CR LF expected at its end, got \"%s\"", number + 1,
+			       shown(seen, text));
 	return m->verb ? 0 : err_set(e, -EPROTO, "message: a verb expected, got an empty text");
 }
 

@@ -61,7 +61,7 @@ limit_own(struct err *e)
 int
 privileges_limit(struct err *e)
 {
-	umask(0077);
+	umask(0022); /* every file is made with its own mode; what others may enter is not to be narrowed by accident */
 	/* no core file with keys in it, no ptrace by the same user */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 		return err_sys(e, -errno, "prctl(PR_SET_DUMPABLE)");

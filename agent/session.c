@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -534,7 +535,8 @@ take_address(const struct message *m, const char *key, struct addr *out)
 		return -EINVAL;
 	if (addr_is_any(&a))
 		return 0;
-	if (a.family == AF_INET ? a.bytes[0] == 127 || a.bytes[0] >= 224 : a.bytes[0] == 0xff)
+	if (a.family == AF_INET ? a.bytes[0] == 127 || a.bytes[0] >= 224
+				: a.bytes[0] == 0xff || !memcmp(a.bytes, &in6addr_loopback, sizeof(a.bytes)))
 		return -EINVAL;
 	*out = a;
 	return 0;
