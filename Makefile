@@ -62,15 +62,24 @@ OBJ      := $(patsubst %,$(B)/obj/%.o,$(basename $(SRC)))
 ROOM_LIB  = $(B)/lib$(1).a
 LIBS_OF   = $(foreach r,$(USES_$(1)),$(call ROOM_LIB,$(r)))
 
+# `make V=1` shows the commands themselves.
+ifneq ($(V),1)
+Q := @
+say = @printf '  %-4s %s\n' $(1) $@
+endif
+JOBS := -j$(shell nproc)
+
 all: $(B)/fgfmd $(B)/fgfmctl ## build the daemon and its tool
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC_ALL) -MMD -MP -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC_ALL) -MMD -MP -c $< -o $@
 
 $(B)/obj/%.o: %.S
 	@mkdir -p $(@D)
-	$(CC) -I. -c $< -o $@
+	$(call say,AS)
+	$(Q)$(CC) -I. -c $< -o $@
 
 # The build time is that of the newest source.
 $(B)/obj/base/clock.o: CPPFLAGS += -DBUILD_EPOCH=$(BUILD_EPOCH)
@@ -81,15 +90,18 @@ $(B)/obj/config/builtin.o: $(wildcard etc/schema.d/*.json)
 define room_rule
 $(call ROOM_LIB,$(1)): $(filter $(B)/obj/$(1)/%,$(OBJ))
 	@rm -f $$@
-	ar rcs $$@ $$^
+	$$(call say,AR)
+	$(Q)ar rcs $$@ $$^
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_rule,$(r))))
 
 $(B)/fgfmd: $(B)/obj/agent/main.o $(call LIBS_OF,agent)
-	$(LD_ALL) -o $@ $^ $(LIBS_agent)
+	$(call say,LD)
+	$(Q)$(LD_ALL) -o $@ $^ $(LIBS_agent)
 
 $(B)/fgfmctl: $(B)/obj/agent/fgfmctl.o $(call LIBS_OF,agent)
-	$(LD_ALL) -o $@ $^ $(LIBS_agent) -ledit
+	$(call say,LD)
+	$(Q)$(LD_ALL) -o $@ $^ $(LIBS_agent) -ledit
 
 # Unit tests: test/unit/test_ROOM_FILE.c links ROOM and the rooms below it. A test that needs functions replaced at
 # link time names them in a line "// wrap: read fsync" of its source.
@@ -100,7 +112,8 @@ room_of   = $(word 2,$(subst _, ,$(1)))
 .SECONDEXPANSION:
 $(B)/unit/%: $(B)/obj/test/unit/%.o $$(call LIBS_OF,$$(call room_of,$$*))
 	@mkdir -p $(@D)
-	$(LD_ALL) $(addprefix -Wl$(comma)--wrap=,$(shell sed -n 's,^// wrap: ,,p' test/unit/$*.c)) \
+	$(call say,LD)
+	$(Q)$(LD_ALL) $(addprefix -Wl$(comma)--wrap=,$(shell sed -n 's,^// wrap: ,,p' test/unit/$*.c)) \
 	  -o $@ $^ $(LIBS_$(call room_of,$*)) -lcmocka
 comma := ,
 
@@ -113,7 +126,8 @@ FUZZ_TIME ?= 30
 
 $(B)/fuzz/%: $(B)/obj/test/fuzz/%.o $(call LIBS_OF,agent)
 	@mkdir -p $(@D)
-	$(LD_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS_agent)
+	$(call say,LD)
+	$(Q)$(LD_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS_agent)
 
 fuzz-run: $(FUZZ:%=$(B)/fuzz/%)
 	@test/run-fuzz.sh $(FUZZ_TIME) $^
@@ -146,18 +160,19 @@ check: ## install what is missing and run every test (root)
 	test/deps.sh test
 	$(MAKE) check-all
 
-check-all: all
+check-all: ## every test, with nothing installed before
+	$(MAKE) $(JOBS) all
 	$(MAKE) lint
-	$(MAKE) unit
-	$(MAKE) unit-san
-	$(MAKE) check-36
-	$(MAKE) fuzz
+	$(MAKE) $(JOBS) unit
+	$(MAKE) $(JOBS) unit-san
+	$(MAKE) $(JOBS) check-36
+	$(MAKE) $(JOBS) fuzz
 	$(MAKE) e2e
 	@echo "check: everything passed"
 
 demo: ## install what is missing, build, and show the main job on this machine (root)
 	test/deps.sh demo
-	$(MAKE) all
+	$(MAKE) $(JOBS) all
 	test/demo
 
 bench: all ## measure footprint, wake-ups and start (root)
