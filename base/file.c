@@ -204,10 +204,13 @@ file_make_dir(const char *path, mode_t mode, struct err *e)
 {
 	char dir[PATH_MAX];
 	size_t n = strlen(path);
+	struct stat st;
 
 	if (!n || n >= sizeof(dir))
 		return err_sys(e, -ENAMETOOLONG, "%s", path);
 	memcpy(dir, path, n + 1);
+	while (n > 1 && dir[n - 1] == '/')
+		dir[--n] = '\0'; /* else the folder itself would be made as a parent */
 	for (char *p = dir + 1;; p++) {
 		char keep = *p;
 
@@ -217,7 +220,10 @@ file_make_dir(const char *path, mode_t mode, struct err *e)
 		if (mkdir(dir, keep ? 0755 : mode) && errno != EEXIST)
 			return err_sys(e, -errno, "creating folder %s", dir);
 		if (!keep)
-			return 0;
+			break;
 		*p = keep;
 	}
+	if (stat(dir, &st))
+		return err_sys(e, -errno, "creating folder %s", dir);
+	return S_ISDIR(st.st_mode) ? 0 : err_sys(e, -ENOTDIR, "creating folder %s", dir);
 }

@@ -33,7 +33,8 @@ int file_set_aside(const char *path, struct err *e);
  * name of it, so that there is no instant without PATH. Where the file system has no links it is renamed. */
 int file_link_aside(const char *path, struct err *e);
 
-/* Creates a folder and its parents as needed with `mode`; one that exists is left as it is. */
+/* Creates a folder and its parents as needed with `mode`; one that exists is left as it is.
+ * -ENOTDIR when something else stands there. */
 int file_make_dir(const char *path, mode_t mode, struct err *e);
 
 /* fsync of the folder that holds `path`. */

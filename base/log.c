@@ -152,13 +152,17 @@ log_set_device(const char *serial)
 	snprintf(state.serial, sizeof(state.serial), "%s", serial);
 }
 
-/* One pair in the form the event log uses; quotes and backslashes in a value are escaped. */
+/* One pair in the form the event log uses; quotes and backslashes in a value are escaped. Whole or, once the line is
+ * full, not at all: half a pair would leave a quote open. */
 static void
 put_pair(struct buf *b, const char *key, const char *value, bool quoted)
 {
 	char safe[VALUE_MAX_BYTES];
 	const char *sep = b->len ? (state.json ? "," : " ") : "";
+	size_t before = b->len;
 
+	if (b->error)
+		return;
 	text_escape(safe, sizeof(safe), value, strlen(value));
 	if (state.json)
 		buf_printf(b, "%s\"%s\":\"", sep, key);
@@ -172,6 +176,8 @@ put_pair(struct buf *b, const char *key, const char *value, bool quoted)
 	}
 	if (state.json || quoted)
 		buf_put(b, "\"", 1);
+	if (b->error)
+		buf_cut(b, before);
 }
 
 static void

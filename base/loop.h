@@ -21,7 +21,8 @@ typedef void loop_fn(void *ctx);
 typedef void loop_signal_fn(void *ctx, int signo);
 
 struct loop *loop_new(struct err *e);
-void loop_free(struct loop *l); /* NULL-safe; handles still there are freed, their descriptors are not closed */
+void loop_free(struct loop *l); /* NULL-safe; watches still there are freed, their descriptors not closed; timers and
+				 * tasks must be gone by then */
 
 /* Runs until loop_stop(). Returns 0 or -errno. */
 int loop_run(struct loop *l);

@@ -45,15 +45,16 @@ text_escape(char *dst, size_t size, const void *src, size_t len)
 {
 	const unsigned char *p = src;
 	const size_t tail = sizeof("...") - 1;
-	size_t used = 0;
+	size_t used = 0, cut = 0; /* cut: the last place between two bytes that leaves room for the dots */
 	char one[5];
 
 	if (!size)
 		return dst;
 	for (size_t i = 0; i < len; i++) {
 		size_t n = escape_byte(one, p[i]);
-		/* keep room for the dots unless this is the last byte and it fits */
-		if (used + n + (i + 1 < len ? tail : 0) >= size) {
+
+		if (used + n >= size) {
+			used = cut;
 			if (used + tail < size) {
 				memcpy(dst + used, "...", tail);
 				used += tail;
@@ -62,6 +63,8 @@ text_escape(char *dst, size_t size, const void *src, size_t len)
 		}
 		memcpy(dst + used, one, n);
 		used += n;
+		if (used + tail < size)
+			cut = used;
 	}
 	dst[used] = '\0';
 	return dst;
@@ -91,14 +94,15 @@ text_u64(const char *s, uint64_t max, uint64_t *out)
 int
 text_i64(const char *s, int64_t min, int64_t max, int64_t *out)
 {
-	bool negative = *s == '-';
-	uint64_t v;
-	int rc = text_u64(s + (negative ? 1 : 0), (uint64_t)INT64_MAX, &v);
+	bool negative = *s == '-' && min < 0;
+	/* one more below zero than above it */
+	uint64_t v, most = (uint64_t)INT64_MAX + (negative ? 1 : 0);
+	int rc = text_u64(s + (negative ? 1 : 0), most, &v);
 	int64_t n;
 
 	if (rc)
 		return rc;
-	n = negative ? -(int64_t)v : (int64_t)v;
+	n = !negative ? (int64_t)v : v == most ? INT64_MIN : -(int64_t)v;
 	if (n < min || n > max)
 		return -ERANGE;
 	*out = n;

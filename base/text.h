@@ -12,8 +12,9 @@
 /* Copies `src` into `dst` of `size` bytes. Returns 0, or -ENAMETOOLONG and leaves `dst` empty when it does not fit. */
 int text_copy(char *dst, size_t size, const char *src);
 
-/* A printable, one-line form of hostile bytes: \n, \r, \t, \\ and \xNN escapes; cut with "…" at the buffer's end.
- * Valid UTF-8 is not special: bytes above 0x7e are escaped, so that a terminal cannot be driven. Returns dst. */
+/* A printable, one-line form of hostile bytes: \n, \r, \t, \\ and \xNN escapes; what does not fit is cut, with "..." at
+ * the end. Valid UTF-8 is not special: bytes above 0x7e are escaped, so that a terminal cannot be driven. Returns dst.
+ */
 char *text_escape(char *dst, size_t size, const void *src, size_t len);
 
 /* Strict decimal: digits only, no sign, no spaces, at most `max`. Returns 0 and sets *out, or -EINVAL / -ERANGE. */
