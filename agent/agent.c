@@ -39,6 +39,7 @@
 enum {
 	STOP_MS = 1500, /* for sessions to close in order; SIGTERM promises 2 seconds */
 	CREDS_RETRY_MS = 30 * 1000,
+	CONTROL_RETRY_MS = 30 * 1000,
 	PATH_SIZE = 512,
 };
 
@@ -185,6 +186,21 @@ on_stop_timer(void *ctx)
 	loop_stop(a->loop);
 }
 
+/* Without its socket the agent cannot be asked, but it can be managed: no reason not to start. */
+static void
+on_control_timer(void *ctx)
+{
+	struct agent *a = ctx;
+	char path[PATH_SIZE];
+	struct err e = ERR_NONE;
+
+	if (!control_open(a->loop, a, settings_run_path(a->settings, "fgfmd.sock", path, sizeof(path)), &a->control,
+			  &e))
+		return;
+	log_say(LOG_LEVEL_ERROR, "%s; tried again in %d s", e.text, CONTROL_RETRY_MS / 1000);
+	loop_timer_at(a->control_timer, mono_in(clock_mono(), CONTROL_RETRY_MS));
+}
+
 static void
 on_admit_timer(void *ctx)
 {
@@ -219,12 +235,13 @@ make_handles(struct agent *a, struct err *e)
 	a->stop_timer = loop_timer_new(a->loop, on_stop_timer, a);
 	a->admit_timer = loop_timer_new(a->loop, on_admit_timer, a);
 	a->creds_timer = loop_timer_new(a->loop, on_creds_timer, a);
+	a->control_timer = loop_timer_new(a->loop, on_control_timer, a);
 	a->changed_task = loop_task_new(a->loop, on_changed_task, a);
 	a->results_task = loop_task_new(a->loop, on_results_task, a);
 	a->idle_task = loop_task_new(a->loop, on_idle_task, a);
 	a->requests.results_wanted = on_results_wanted;
-	if (!a->stop_timer || !a->admit_timer || !a->creds_timer || !a->changed_task || !a->results_task ||
-	    !a->idle_task)
+	if (!a->stop_timer || !a->admit_timer || !a->creds_timer || !a->control_timer || !a->changed_task ||
+	    !a->results_task || !a->idle_task)
 		return err_sys(e, -ENOMEM, "agent");
 	return 0;
 }
@@ -345,10 +362,19 @@ open_uplink(struct agent *a, struct err *e)
 	return rc;
 }
 
+/* What is configured and does nothing in this version is said, not passed over. */
+static void
+warn_unused(const struct agent *a)
+{
+	if (settings_enabled(a->settings, "listen"))
+		log_say(LOG_LEVEL_WARNING, "listen: connections that the manager opens are not taken by this version");
+	if (*settings_get(a->settings, "tcp-forward"))
+		log_say(LOG_LEVEL_WARNING, "tcp-forward: no local port is given to a manager by this version");
+}
+
 static int
 open_all(struct agent *a, load_complain_fn *complain, struct err *e)
 {
-	char path[PATH_SIZE];
 	int rc = make_handles(a, e);
 
 	if (!rc)
@@ -370,11 +396,11 @@ open_all(struct agent *a, load_complain_fn *complain, struct err *e)
 		return rc;
 	agent_open_tunnel(a);
 	watch_network(a);
-	rc = control_open(a->loop, a, settings_run_path(a->settings, "fgfmd.sock", path, sizeof(path)), &a->control, e);
-	if (!rc)
-		rc = agent_configure_uplink(a, e);
+	on_control_timer(a);
+	rc = agent_configure_uplink(a, e);
 	if (rc)
 		return rc;
+	warn_unused(a);
 	uplink_enable(a->uplink, true, NULL);
 	agent_install_touch(a);
 	malloc_trim(0); /* reading schemas and files has left holes that nothing needs again */
@@ -428,6 +454,7 @@ agent_free(struct agent *a)
 	loop_timer_free(a->stop_timer);
 	loop_timer_free(a->admit_timer);
 	loop_timer_free(a->creds_timer);
+	loop_timer_free(a->control_timer);
 	loop_task_free(a->changed_task);
 	loop_task_free(a->results_task);
 	loop_task_free(a->idle_task);
@@ -529,6 +556,10 @@ agent_register(struct agent *a, const char *serial, const char *password, const 
 	loop_timer_at(a->admit_timer, a->admitted_until);
 	log_event(EVENT_TRUST_CHANGED, LOG_LEVEL_NOTICE, "Manager admitted by register-device", "serial", serial,
 		  "user", who, NULL);
+	/* a session with it is unprivileged and asked too early; one with another manager stays while this one is
+	 * looked for */
+	uplink_stop_serial(a->uplink, serial, "registration was asked for");
+	uplink_seek(a->uplink, serial);
 	uplink_kick(a->uplink);
 	return CLI_OK;
 }
@@ -536,10 +567,14 @@ agent_register(struct agent *a, const char *serial, const char *password, const 
 int
 agent_unregister(struct agent *a, const char *serial, const char *who, struct err *e)
 {
-	struct session *s = uplink_current(a->uplink);
 	char shown[80];
 	int rc = trust_list_remove(a->trust, serial, e);
 
+	if (rc == -ENOENT && a->admitted[0] && !strcmp(a->admitted, serial)) {
+		agent_forget_admission(a);
+		uplink_stop_serial(a->uplink, serial, "its admission was withdrawn by an operator");
+		return CLI_OK;
+	}
 	if (rc == -ENOENT) {
 		err_set(e, rc, "\"%s\" is not in the trusted list",
 			text_escape(shown, sizeof(shown), serial, strlen(serial)));
@@ -554,8 +589,7 @@ agent_unregister(struct agent *a, const char *serial, const char *who, struct er
 		if (memory_save(&a->memory, e))
 			log_say(LOG_LEVEL_WARNING, "%s", e->text);
 	}
-	if (s && !strcmp(session_peer_serial(s), serial))
-		session_stop(s, "unregistered by an operator", clock_mono());
+	uplink_stop_serial(a->uplink, serial, "unregistered by an operator");
 	return CLI_OK;
 }
 

@@ -104,6 +104,11 @@ op_test_begin(void *ctx, const char *serial, bool retest)
 {
 	struct agent *a = ctx;
 
+	struct err e = ERR_NONE;
+
+	/* the test is of the configuration as it is now: who is dialled, from where, at which level */
+	if (agent_configure_uplink(a, &e))
+		log_say(LOG_LEVEL_ERROR, "central management: %s", e.text);
 	log_debug(DBG_SESSION, "[install] a fresh session with %s is tried%s", serial ? serial : "any trusted manager",
 		  retest ? " after the rollback" : "");
 	uplink_test_begin(a->uplink, serial);
@@ -124,6 +129,7 @@ op_verdict(void *ctx, const struct receipt *r)
 
 	request_put_config_verdict(&a->requests, r);
 	loop_task_soon(a->results_task);
+	loop_task_soon(a->changed_task); /* sessions that were let be during the install are looked at again */
 }
 
 /* `config system dm` / `set rollback-allow-reboot` (guide, "FGFM recovery logic"). */

@@ -56,9 +56,11 @@ struct agent {
 	struct loop_io *tun_io;
 	struct loop_timer *tun_timer; /* tries again what failed */
 	uint64_t packets_unsent;
+	struct addr tunnel_local, tunnel_manager; /* what the manager gave; family 0: nothing */
+	bool tunnel_said;                         /* the event that it is up is out */
 
 	/* time and work of our own */
-	struct loop_timer *install_timer, *uptime_timer, *stop_timer, *admit_timer, *creds_timer;
+	struct loop_timer *install_timer, *uptime_timer, *stop_timer, *admit_timer, *creds_timer, *control_timer;
 	struct loop_task *install_task, *changed_task, *results_task, *idle_task;
 	mono_t uptime_counted;
 
@@ -85,6 +87,7 @@ void agent_install_touch(struct agent *a); /* its deadline or its work may have 
 void agent_open_tunnel(struct agent *a);
 void agent_close_tunnel(struct agent *a);
 void agent_tunnel_write(struct agent *a, const uint8_t *p, size_t len);
-void agent_tunnel_set(struct agent *a, const struct addr *local, const struct addr *manager);
+/* True when this is another pair than before. What cannot be set now is tried again. */
+bool agent_tunnel_set(struct agent *a, const struct addr *local, const struct addr *manager);
 
 #endif

@@ -74,6 +74,26 @@ on_tun(void *ctx, uint32_t events)
 }
 
 static void
+try_again(struct agent *a, const char *what, const struct err *e)
+{
+	log_say(LOG_LEVEL_ERROR, "tunnel %s: %s; tried again in %d s", what, e->text, RETRY_MS / 1000);
+	loop_timer_at(a->tun_timer, mono_in(clock_mono(), RETRY_MS));
+}
+
+static void
+set_addresses(struct agent *a)
+{
+	char here[ADDR_TEXT], there[ADDR_TEXT];
+	struct err e = ERR_NONE;
+
+	if (tun_set_addresses(a->tun, &a->tunnel_local, &a->tunnel_manager, &e))
+		try_again(a, "address", &e);
+	else
+		log_debug(DBG_TUNNEL, "[tunnel] address '%s', manager's end '%s'", addr_host(here, &a->tunnel_local),
+			  addr_host(there, &a->tunnel_manager));
+}
+
+static void
 make_tunnel(struct agent *a)
 {
 	const struct tun_config c = {
@@ -85,11 +105,12 @@ make_tunnel(struct agent *a)
 
 	if (tun_new(&c, &a->tun, &e)) {
 		a->tun = NULL;
-		log_say(LOG_LEVEL_ERROR, "tunnel: %s; tried again in %d s", e.text, RETRY_MS / 1000);
-		loop_timer_at(a->tun_timer, mono_in(clock_mono(), RETRY_MS));
+		try_again(a, "device", &e);
 		return;
 	}
 	watch(a);
+	if (a->tunnel_local.family)
+		set_addresses(a);
 }
 
 static void
@@ -99,8 +120,12 @@ on_tun_timer(void *ctx)
 
 	if (!a->tun)
 		make_tunnel(a);
-	else
+	else if (tun_fd(a->tun) < 0)
 		make_again(a);
+	else if (!a->tun_io)
+		watch(a);
+	else
+		set_addresses(a);
 }
 
 void
@@ -124,23 +149,19 @@ agent_close_tunnel(struct agent *a)
 void
 agent_tunnel_write(struct agent *a, const uint8_t *p, size_t len)
 {
-	if (a->tun && tun_write(a->tun, p, len) == -ENODEV)
+	/* while there is no device the timer sees to it, not each packet */
+	if (a->tun && tun_fd(a->tun) >= 0 && tun_write(a->tun, p, len) == -ENODEV)
 		make_again(a);
 }
 
-void
+bool
 agent_tunnel_set(struct agent *a, const struct addr *local, const struct addr *manager)
 {
-	char here[ADDR_TEXT], there[ADDR_TEXT];
-	struct err e = ERR_NONE;
+	bool other = !addr_equal(local, &a->tunnel_local) || !addr_equal(manager, &a->tunnel_manager);
 
-	if (!a->tun)
-		make_tunnel(a);
-	if (!a->tun)
-		return;
-	if (tun_set_addresses(a->tun, local, manager, &e))
-		log_say(LOG_LEVEL_ERROR, "tunnel address: %s", e.text);
-	else
-		log_debug(DBG_TUNNEL, "[tunnel] address '%s', manager's end '%s'", addr_host(here, local),
-			  addr_host(there, manager));
+	a->tunnel_local = *local;
+	a->tunnel_manager = *manager;
+	if (a->tun && tun_fd(a->tun) >= 0)
+		set_addresses(a);
+	return other;
 }

@@ -114,6 +114,8 @@ agent_forget_admission(struct agent *a)
 	a->admitted[0] = '\0';
 	explicit_bzero(a->password, sizeof(a->password));
 	loop_timer_at(a->admit_timer, MONO_NEVER);
+	if (a->uplink)
+		uplink_seek(a->uplink, NULL);
 }
 
 static void
@@ -127,15 +129,20 @@ note_good_time(struct agent *a)
 	save_memory(a);
 }
 
+/* "Last used" may lag as the last good time does: a manager that comes and goes must not wear out the disk. */
 static void
 note_listed(struct agent *a, const struct cert_facts *f, bool renewed)
 {
+	const struct trust_entry *t = trust_list_find(a->trust, f->serial);
+	int64_t now = clock_wall().s;
 	struct err e = ERR_NONE;
 
 	if (renewed)
 		log_event(EVENT_TRUST_CHANGED, LOG_LEVEL_NOTICE, "Manager presents a renewed key", "serial", f->serial,
 			  "key", f->key, "action", "renewed", NULL);
-	if (trust_list_used(a->trust, f, clock_wall().s, &e))
+	else if (t && now >= t->used_s && now < t->used_s + TIME_STEP_S)
+		return;
+	if (trust_list_used(a->trust, f, now, &e))
 		log_say(LOG_LEVEL_WARNING, "trusted list: %s", e.text);
 }
 
@@ -168,15 +175,19 @@ op_enrol(void *ctx, struct session *s, const struct cert_check *peer, enum trust
 {
 	struct agent *a = ctx;
 	int rc = trust_list_add(a->trust, &peer->facts, how, clock_wall().s, e);
+	enum trust_answer now = trust_list_check(a->trust, &peer->facts);
 
 	(void)s;
-	if (how == TRUST_REGISTER_DEVICE)
-		agent_forget_admission(a);
-	if (rc && rc != -EEXIST) {
+	/* it may have come in another way meanwhile: then it has to be the same one */
+	if (rc == -EEXIST && (now == TRUST_LISTED || now == TRUST_RENEWED))
+		rc = 0;
+	if (rc) {
 		log_event(EVENT_TRUST_CHANGED, LOG_LEVEL_ERROR, "Manager could not be registered", "serial",
 			  peer->facts.serial, "reason", e->text, NULL);
 		return rc;
 	}
+	if (!strcmp(a->admitted, peer->facts.serial))
+		agent_forget_admission(a);
 	log_event(EVENT_TRUST_CHANGED, LOG_LEVEL_NOTICE, "Manager registered", "serial", peer->facts.serial, "action",
 		  "added", "how", trust_how_name(how), NULL);
 	text_copy(a->memory.first_fmgid, sizeof(a->memory.first_fmgid), peer->facts.serial);
@@ -226,7 +237,9 @@ op_address(void *ctx, struct session *s, const struct session_address *sa)
 	char here[ADDR_TEXT], there[ADDR_TEXT];
 
 	take_mgmtid(a, sa);
-	agent_tunnel_set(a, &sa->tunnel, &sa->manager);
+	if (!agent_tunnel_set(a, &sa->tunnel, &sa->manager) && a->tunnel_said)
+		return;
+	a->tunnel_said = true;
 	log_event(EVENT_TUNNEL_UP, LOG_LEVEL_NOTICE, "FortiManager tunnel connection up", "serial",
 		  session_peer_serial(s), "ip", addr_host(here, &sa->tunnel), "fmg_ip", addr_host(there, &sa->manager),
 		  NULL);
@@ -255,6 +268,8 @@ op_down(void *ctx, struct session *s, bool current, const char *target, const st
 	char text[ADDR_TEXT];
 
 	request_session_gone(&a->requests, s);
+	if (current)
+		a->tunnel_said = false;
 	if (current)
 		log_event(EVENT_TUNNEL_DOWN, LOG_LEVEL_WARNING, "FortiManager tunnel connection down", "serial",
 			  session_peer_serial(s), "manager", target, "ip", addr_host(text, manager), "reason",
@@ -325,6 +340,31 @@ uplink_key(const struct agent *a)
 	return key;
 }
 
+static bool
+is_target(const struct uplink_config *c, const char *name)
+{
+	for (size_t i = 0; i < c->target_count; i++) {
+		if (!strcmp(c->targets[i], name))
+			return true;
+	}
+	return false;
+}
+
+/* A session with a manager that is configured no more ends; not while an install is pending, whose test decides. */
+static void
+stop_unconfigured(struct agent *a, const struct uplink_config *c)
+{
+	struct session *s = uplink_current(a->uplink);
+	mono_t now = clock_mono();
+	struct install_status st;
+	struct uplink_view v;
+
+	install_status(a->install, now, &st);
+	uplink_view(a->uplink, now, &v);
+	if (s && st.state == INSTALL_IDLE && !is_target(c, v.target))
+		session_stop(s, "this manager is not configured any more", now);
+}
+
 int
 agent_configure_uplink(struct agent *a, struct err *e)
 {
@@ -340,23 +380,21 @@ agent_configure_uplink(struct agent *a, struct err *e)
 	    .creds = a->creds,
 	};
 	char *key = uplink_key(a);
-	int rc;
+	int rc = 0;
 
-	if (key && a->uplink_key && !strcmp(key, a->uplink_key)) {
-		free(key);
-		return 0;
-	}
-	free(a->uplink_key);
-	a->uplink_key = key;
 	if (!strcmp(entry_get(cm, "type"), "fortimanager")) {
 		while (c.target_count < DIALER_TARGETS && entry_value(cm, "fmg", c.target_count)) {
 			c.targets[c.target_count] = entry_value(cm, "fmg", c.target_count);
 			c.target_count++;
 		}
 	}
-	rc = uplink_configure(a->uplink, &c, e);
-	if (!rc && strcmp(entry_get(cm, "type"), "fortimanager") && uplink_current(a->uplink))
-		session_stop(uplink_current(a->uplink), "central management is no longer a FortiManager's",
-			     clock_mono());
+	if (!key || !a->uplink_key || strcmp(key, a->uplink_key) != 0) {
+		rc = uplink_configure(a->uplink, &c, e);
+		free(a->uplink_key);
+		a->uplink_key = rc ? NULL : key;
+		key = rc ? key : NULL;
+	}
+	free(key);
+	stop_unconfigured(a, &c);
 	return rc;
 }

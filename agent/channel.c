@@ -268,11 +268,17 @@ send_ack(struct channel *ch)
 	ch->ack_due = false;
 }
 
+static int
+send_close(struct channel *ch, int code, const char *reason)
+{
+	return send_control(ch, "close", code ? "code" : NULL, (uint64_t)code, code ? reason : NULL);
+}
+
 void
 channel_close(struct channel *ch, int code, const char *reason)
 {
 	if (ch->open)
-		send_control(ch, "close", code ? "code" : NULL, (uint64_t)code, code ? reason : NULL);
+		send_close(ch, code, reason); /* lost where the queue is full: then the peer's time-out ends its side */
 	drop(ch, code, reason);
 }
 
@@ -326,8 +332,8 @@ close_delivered(struct channels *cs)
 	struct channel *ch = cs->list;
 
 	while (ch) {
-		if (ch->close_after && ch->open && all_acked(ch)) {
-			channel_close(ch, ch->close_code, ch->close_reason);
+		if (ch->close_after && ch->open && all_acked(ch) && !send_close(ch, ch->close_code, ch->close_reason)) {
+			drop(ch, ch->close_code, ch->close_reason);
 			ch = cs->list; /* its owner may have changed the list */
 		} else {
 			ch = ch->next;

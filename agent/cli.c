@@ -477,6 +477,16 @@ on_other(void *ctx, size_t argc, const char *const argv[], struct buf *out, stru
 	return run_other(&k, argc, argv, e);
 }
 
+static void
+on_changed(void *ctx)
+{
+	struct cli *c = ctx;
+	struct agent_parts p;
+
+	agent_parts(c->agent, &p);
+	device_changed_by_shell(p.device);
+}
+
 static int
 on_may_change(void *ctx, struct err *e)
 {
@@ -493,7 +503,8 @@ cli_new(struct agent *a, const char *who, void (*line)(void *ctx, const char *li
 
 	if (!c)
 		return NULL;
-	const struct exec_ops ops = {.apply = on_apply, .other = on_other, .may_change = on_may_change, .ctx = c};
+	const struct exec_ops ops = {
+	    .apply = on_apply, .other = on_other, .may_change = on_may_change, .changed = on_changed, .ctx = c};
 
 	agent_parts(a, &p);
 	c->agent = a;

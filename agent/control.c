@@ -24,6 +24,8 @@ enum {
 	CLIENTS_MAX = 16,
 	BACKLOG = 8,
 	READ_CHUNK = 16384,
+	ANSWERS_ROOM = 1024 * 1024, /* unread by a client: its commands wait */
+	ACCEPT_PAUSE_MS = 1000,
 	DEBUG_ROOM = 256 * 1024, /* debug lines are dropped for a client that is this far behind */
 };
 
@@ -47,6 +49,7 @@ struct control {
 	int fd;
 	struct loop_io *io;
 	struct loop_task *reaper;
+	struct loop_timer *pause; /* of accepting */
 	struct client *clients;
 	unsigned count;
 };
@@ -103,7 +106,7 @@ put(struct client *k, enum control_type type, const void *data, size_t len)
 	if (control_put(&k->out, type, data, len))
 		client_drop(k);
 	else if (k->io)
-		loop_io_want(k->io, EPOLLIN | EPOLLOUT);
+		loop_io_want(k->io, k->out.len < ANSWERS_ROOM ? EPOLLIN | EPOLLOUT : EPOLLOUT);
 }
 
 static void
@@ -234,18 +237,37 @@ on_piece(struct client *k, enum control_type type, const uint8_t *p, size_t len)
 
 /* --- the socket --------------------------------------------------------------------------------------------------- */
 
+/* Whatever the kernel has installed is ours to close: one descriptor is kept, the last of them. */
 static void
-take_descriptor(struct client *k, struct msghdr *m)
+take_descriptors(struct client *k, struct msghdr *m)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
-		int fd;
+		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(int)))
-			continue;
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-		if (k->received_fd >= 0)
-			close(k->received_fd);
-		k->received_fd = fd;
+		for (size_t i = 0; c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && i < count; i++) {
+			if (k->received_fd >= 0)
+				close(k->received_fd);
+			memcpy(&k->received_fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+		}
+	}
+}
+
+/* The whole pieces received so far, until the client is too far behind with reading. */
+static void
+run_pieces(struct client *k)
+{
+	while (!k->gone && k->out.len < ANSWERS_ROOM) {
+		enum control_type type;
+		const uint8_t *body;
+		size_t len;
+		long whole = control_piece(buf_head(&k->in), k->in.len, CONTROL_COMMAND_MAX, &type, &body, &len);
+
+		if (whole < 0)
+			client_drop(k);
+		if (whole <= 0)
+			return;
+		on_piece(k, type, body, len);
+		buf_take(&k->in, (size_t)whole);
 	}
 }
 
@@ -263,20 +285,8 @@ do_read(struct client *k)
 		client_drop(k);
 		return;
 	}
-	take_descriptor(k, &m);
-	while (!k->gone) {
-		enum control_type type;
-		const uint8_t *body;
-		size_t len;
-		long whole = control_piece(buf_head(&k->in), k->in.len, CONTROL_COMMAND_MAX, &type, &body, &len);
-
-		if (whole < 0)
-			client_drop(k);
-		if (whole <= 0)
-			return;
-		on_piece(k, type, body, len);
-		buf_take(&k->in, (size_t)whole);
-	}
+	take_descriptors(k, &m);
+	run_pieces(k);
 }
 
 static void
@@ -292,8 +302,11 @@ do_write(struct client *k)
 			return;
 		}
 		buf_take(&k->out, (size_t)n);
+		if (k->out.len && k->out.len < ANSWERS_ROOM)
+			loop_io_want(k->io, EPOLLIN | EPOLLOUT);
 	}
 	loop_io_want(k->io, EPOLLIN);
+	run_pieces(k); /* commands that had to wait */
 }
 
 static void
@@ -303,7 +316,9 @@ on_client(void *ctx, uint32_t events)
 
 	if (events & EPOLLOUT)
 		do_write(k);
-	if (!k->gone && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+	/* a client that does not read its answers is given no more of them */
+	if (!k->gone && (k->out.len < ANSWERS_ROOM || (events & (EPOLLHUP | EPOLLERR))) &&
+	    (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
 		do_read(k);
 }
 
@@ -328,8 +343,14 @@ on_accept(void *ctx, uint32_t events)
 	char who[32];
 
 	(void)events;
-	if (fd < 0)
+	if (fd < 0) {
+		/* out of descriptors: the listener stays readable, so it is left alone for a moment */
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+			loop_io_want(c->io, 0);
+			loop_timer_at(c->pause, mono_in(clock_mono(), ACCEPT_PAUSE_MS));
+		}
 		return;
+	}
 	k = c->count < CLIENTS_MAX ? calloc(1, sizeof(*k)) : NULL;
 	if (!k) {
 		close(fd);
@@ -368,6 +389,14 @@ operators_group(void)
 	if (f)
 		fclose(f);
 	return gid;
+}
+
+static void
+on_pause(void *ctx)
+{
+	struct control *c = ctx;
+
+	loop_io_want(c->io, EPOLLIN);
 }
 
 static int
@@ -412,7 +441,8 @@ control_open(struct loop *l, struct agent *a, const char *path, struct control *
 		rc = listen_at(c, e);
 	if (!rc) {
 		c->reaper = loop_task_new(l, on_reap, c);
-		c->io = c->reaper ? loop_io_new(l, c->fd, EPOLLIN, on_accept, c) : NULL;
+		c->pause = loop_timer_new(l, on_pause, c);
+		c->io = c->reaper && c->pause ? loop_io_new(l, c->fd, EPOLLIN, on_accept, c) : NULL;
 		rc = c->io ? 0 : err_sys(e, -ENOMEM, "control socket");
 	}
 	if (rc) {
@@ -436,6 +466,7 @@ control_close(struct control *c)
 	}
 	loop_io_free(c->io);
 	loop_task_free(c->reaper);
+	loop_timer_free(c->pause);
 	if (c->fd >= 0) {
 		unlink(c->path);
 		close(c->fd);

@@ -14,6 +14,7 @@
 #include "config/exec.h"
 #include "config/script.h"
 #include "config/tree.h"
+#include "rollback/secret.h"
 #include "rollback/store.h"
 
 struct device {
@@ -103,6 +104,13 @@ on_memory(void *ctx, const struct change *c, struct err *e)
 	return CLI_OK;
 }
 
+/* Also a change that no applier hears of: the order of entries. */
+static void
+on_changed(void *ctx)
+{
+	note_change(ctx);
+}
+
 static int
 on_other(void *ctx, size_t argc, const char *const argv[], struct buf *out, struct err *e)
 {
@@ -114,9 +122,17 @@ on_other(void *ctx, size_t argc, const char *const argv[], struct buf *out, stru
 struct exec *
 device_executor(struct device *d, bool apply)
 {
-	struct exec_ops ops = {.apply = apply ? on_apply : on_memory, .other = on_other, .ctx = d};
+	struct exec_ops ops = {
+	    .apply = apply ? on_apply : on_memory, .other = on_other, .changed = on_changed, .ctx = d};
 
 	return exec_new(d->running, &ops, false);
+}
+
+void
+device_changed_by_shell(struct device *d)
+{
+	d->unsaved = true;
+	note_change(d);
 }
 
 int
@@ -136,13 +152,14 @@ run_applied(struct device *d, const char *name, const char *text, size_t len, st
 
 	for (size_t i = 0; !failed && i < script_count(script); i++) {
 		const struct command *c = script_at(script, i);
+		char shown[SECRET_LINE];
 		struct err why = ERR_NONE;
 		int code = exec_run(x, c, NULL, &why);
 
-		log_raw(DBG_CONFIG, "%d: %s", code, c->text);
+		log_raw(DBG_CONFIG, "%d: %s", code, secret_mask(d->schema, c, shown));
 		if (code == CLI_OK)
 			continue;
-		err_set(e, -EIO, "%s: %s (code %d)", c->text, why.text, code);
+		err_set(e, -EIO, "%s: %s (code %d)", secret_mask(d->schema, c, shown), why.text, code);
 		failed = 1;
 	}
 	exec_free(x);

@@ -50,6 +50,8 @@ struct exec *device_executor(struct device *d, bool apply);
 /* What an operator's shell puts into its own executor's hooks: applies one committed change and remembers that it has
  * to be saved. */
 int device_apply_for_shell(struct device *d, const struct change *c, struct err *e);
+void
+device_changed_by_shell(struct device *d); /* exec_ops.changed of a shell: what no applier hears of, an order, too */
 
 /* Once a shell stands at the top again: saves what was changed, as a revision by `who`. 0, or the error of the save;
  * then the change is undone in memory and in the system. */

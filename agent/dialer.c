@@ -13,7 +13,8 @@ struct dialer {
 	struct dialer_ops ops;
 	enum stage stage;
 	bool want;
-	bool kicked; /* something changed during the attempt under way */
+	bool restart; /* a new round follows the attempt under way */
+	bool kicked;  /* something changed during the attempt under way */
 	struct backoff backoff;
 	mono_t due; /* of STAGE_WAIT */
 
@@ -57,6 +58,7 @@ dial(struct dialer *d, const char *name, const struct addr *a)
 	d->stage = STAGE_DIAL;
 	d->due = MONO_NEVER;
 	d->kicked = false;
+	d->restart = false;
 	if (name != d->current_name)
 		text_copy(d->current_name, sizeof(d->current_name), name);
 	d->current = *a;
@@ -236,7 +238,9 @@ dialer_failed(struct dialer *d, mono_t now)
 	d->stage = STAGE_IDLE;
 	if (!d->want)
 		return;
-	if (d->kicked)
+	if (d->restart)
+		start_round(d, now);
+	else if (d->kicked)
 		wait_for_kick(d, now);
 	else
 		advance(d, now);
@@ -270,6 +274,22 @@ dialer_kick(struct dialer *d, mono_t now)
 		wait_for_kick(d, now);
 	else if (d->stage == STAGE_DIAL)
 		d->kicked = true;
+}
+
+void
+dialer_restart(struct dialer *d, mono_t now)
+{
+	backoff_reset(&d->backoff);
+	if (d->stage == STAGE_DIAL) {
+		d->restart = true;
+		return;
+	}
+	if (d->stage == STAGE_RESOLVE)
+		d->ops.resolve_stop(d->ops.ctx);
+	d->stage = STAGE_IDLE;
+	d->due = MONO_NEVER;
+	if (d->want)
+		start_round(d, now);
 }
 
 void

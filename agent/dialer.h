@@ -52,7 +52,9 @@ void dialer_failed(struct dialer *d, mono_t now);       /* the attempt under way
 void dialer_start_failed(struct dialer *d, mono_t now); /* what `dial` or `resolve` was to start has not begun */
 void dialer_succeeded(struct dialer *d);                /* `get ip` was answered with 200: remembered, backoff reset */
 void dialer_kick(struct dialer *d, mono_t now);         /* something changed: dial within a second */
-void dialer_again(struct dialer *d, mono_t now);        /* the same address at once, out of turn */
+/* Everything the attempt under way rests on has changed: when it has ended, or now, a new round begins at once. */
+void dialer_restart(struct dialer *d, mono_t now);
+void dialer_again(struct dialer *d, mono_t now); /* the same address at once, out of turn */
 
 mono_t dialer_deadline(const struct dialer *d);
 void dialer_tick(struct dialer *d, mono_t now);

@@ -91,6 +91,8 @@ request_results(struct requests *rq, struct session *s, mono_t now)
 void
 request_session_gone(struct requests *rq, const struct session *s)
 {
-	if (rq->result_session == s)
-		rq->result_session = NULL;
+	if (rq->result_session != s)
+		return;
+	rq->result_session = NULL;
+	rq->results_wanted(rq->ctx); /* the session that has taken its place may have asked in vain */
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/device.h"
 #include "agent/message.h"
 #include "agent/profile.h"
 #include "agent/requests.h"
@@ -82,8 +83,12 @@ begin_install(struct put_config *p)
 	    .force = p->force,
 	};
 	struct err e = ERR_NONE;
-	int rc = install_begin(p->home->install, &r, clock_mono(), &e);
+	int rc;
 
+	/* what a shell has committed inside a block it has not ended belongs to the configuration installed upon */
+	rc = device_save_changes(p->home->device, "operator", &e);
+	if (!rc)
+		rc = install_begin(p->home->install, &r, clock_mono(), &e);
 	buf_free(&p->set);
 	buf_free(&p->unset);
 	if (!rc) {
@@ -91,6 +96,7 @@ begin_install(struct put_config *p)
 		loop_task_soon(p->home->install_task);
 		return;
 	}
+	loop_task_soon(p->home->install_task); /* a refusal may have left it something to tidy up */
 	log_event(EVENT_INSTALL_REFUSED, LOG_LEVEL_WARNING, "Install refused", "install", p->id, "serial", r.manager,
 		  "reason", e.text, NULL);
 	snprintf(p->refusal, sizeof(p->refusal), "%s", e.text);
@@ -132,6 +138,7 @@ on_end(void *ctx, struct err *e)
 		return 0;
 	}
 	p->taken = true;
+	p->home->exchange = NULL;
 	begin_install(p);
 	return 0;
 }
@@ -154,6 +161,8 @@ on_closed(void *ctx, int code, const char *reason)
 	(void)code;
 	if (!p->taken)
 		log_debug(DBG_CONFIG, "[install] %s: exchange ended before both scripts were here: %s", p->id, reason);
+	if (p->home->exchange == p)
+		p->home->exchange = NULL;
 	if (p->home->put_config == p)
 		p->home->put_config = NULL;
 	if (p->home->verdict_out == p) {
@@ -206,12 +215,17 @@ request_put_config(struct requests *rq, struct session *s, const struct message 
 		err_set(e, 0, "install %s is pending", st.id);
 		return PROFILE_BUSY;
 	}
+	if (rq->exchange) {
+		err_set(e, 0, "another put_config is being received");
+		return PROFILE_BUSY;
+	}
 	p = calloc(1, sizeof(*p));
 	if (!p) {
 		err_set(e, 0, "no memory");
 		return PROFILE_FAILED;
 	}
 	*p = (struct put_config){.home = rq, .session = s, .allow_reboot = allow_reboot, .force = force};
+	rq->exchange = p;
 	p->set = BUF_INIT(SCRIPT_MAX_BYTES);
 	p->unset = BUF_INIT(SCRIPT_MAX_BYTES);
 	snprintf(p->id, sizeof(p->id), "%s", id);

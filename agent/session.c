@@ -18,7 +18,8 @@
 
 enum {
 	OUT_ROOM = PROFILE_TEXT_MAX + 65536, /* one message with a channel's bytes */
-	CHANGE_MS = 500,                     /* from a change of the configuration to the keep-alive that tells of it */
+	CONTROL_SMALL = 512,
+	CHANGE_MS = 500,           /* from a change of the configuration to the keep-alive that tells of it */
 	CHANNEL_QUEUE = 64 * 1024, /* channels wait when this much waits to go out: control messages overtake */
 };
 
@@ -30,7 +31,7 @@ struct session {
 	mono_t keepalive_due; /* MONO_NEVER until it is up */
 	mono_t heard;         /* last valid frame */
 	bool keepalive_seen;  /* the manager sends keep-alives or answers ours: its silence means something */
-	bool was_up, enrolled, privileged;
+	bool was_up, privileged;
 	struct session_timers timers;
 	struct auth_report report;
 	struct channels *channels;
@@ -225,7 +226,8 @@ send_channel(void *ctx, const void *body, size_t len)
 	struct session *s = ctx;
 	int rc;
 
-	if (s->ops.queued(s->ops.ctx, s) >= CHANNEL_QUEUE)
+	/* what only acknowledges or closes is small, and overtakes */
+	if (len > CONTROL_SMALL && s->ops.queued(s->ops.ctx, s) >= CHANNEL_QUEUE)
 		return -ENOBUFS;
 	rc = s->ops.send(s->ops.ctx, s, FRAME_MESSAGE, body, len);
 	if (!rc)
@@ -494,28 +496,27 @@ take_auth(struct session *s, const struct message *m, mono_t now)
 		fire_because(s, SEV_REFUSED, now, "authentication failed: %s", s->report.reason);
 		return;
 	}
-	s->enrolled = s->report.result == AUTH_LISTED || s->report.result == AUTH_RENEWED;
 	take_timers(s, m, now);
 	fire(s, s->report.result == AUTH_REGISTER ? SEV_AUTH_REGISTER : SEV_AUTH_PASSED, now);
 }
 
-static void
+/* Puts the manager into the list; a failure is said, and the session stays unprivileged. */
+static int
 enrol(struct session *s, enum trust_how how)
 {
 	struct err e = ERR_NONE;
+	int rc = s->ops.enrol(s->ops.ctx, s, how, &e);
 
-	if (s->ops.enrol(s->ops.ctx, s, how, &e))
+	if (rc)
 		log_debug(DBG_ERROR, "[session] %s stays unprivileged: %s", s->peer, e.text);
-	else
-		s->enrolled = true;
+	return rc;
 }
 
 static void
 take_registered(struct session *s, const struct message *m, mono_t now)
 {
 	(void)m;
-	enrol(s, TRUST_REGISTER_DEVICE);
-	if (s->enrolled)
+	if (!enrol(s, TRUST_REGISTER_DEVICE))
 		fire(s, SEV_REGISTERED, now);
 	else
 		fire_because(s, SEV_REFUSED, now, "%s could not be put into the trusted list", s->peer);
@@ -583,6 +584,27 @@ drop_privilege(struct session *s)
 	}
 }
 
+/* How the manager stands now: the list and the pins may have changed since it was judged. */
+static enum auth_result
+standing(struct session *s)
+{
+	const struct cert_check *peer = s->ops.peer(s->ops.ctx, s);
+	struct auth_policy policy = {0};
+	struct auth_report now;
+
+	s->ops.policy(s->ops.ctx, &policy);
+	auth_judge(&policy, s->peer, peer, &now);
+	return now.result;
+}
+
+static bool
+is_listed(struct session *s)
+{
+	enum auth_result r = standing(s);
+
+	return r == AUTH_LISTED || r == AUTH_RENEWED;
+}
+
 /* Privileged: in the list on disk, and the manager says that the device is registered. */
 static void
 take_registration(struct session *s, const struct message *m)
@@ -592,9 +614,9 @@ take_registration(struct session *s, const struct message *m)
 
 	if (!status && s->was_up)
 		return; /* an update that speaks of something else */
-	if (registered && !s->enrolled && s->report.result == AUTH_FIRST_CONTACT)
+	if (registered && !s->privileged && standing(s) == AUTH_FIRST_CONTACT)
 		enrol(s, s->report.how);
-	if (registered && s->enrolled && !s->privileged) {
+	if (registered && !s->privileged && is_listed(s)) {
 		s->privileged = true;
 		s->ops.privileged(s->ops.ctx, s);
 	} else if (!registered && s->privileged) {
@@ -618,7 +640,8 @@ take_ip(struct session *s, const struct message *m, mono_t now)
 	a.overwrite_mgmtid = !strcmp(message_str(m, "overwrite_fmgid"), "1");
 	take_timers(s, m, now);
 	take_registration(s, m);
-	if (s->privileged)
+	/* an update may speak of something else than the address */
+	if (s->privileged && (message_get(m, "ip") || !s->was_up))
 		s->ops.address(s->ops.ctx, s, &a);
 	fire(s, SEV_ADDRESS, now);
 }
@@ -854,7 +877,9 @@ session_on_closed(struct session *s, const struct err *why, mono_t now)
 		fire_because(s, SEV_LOST, now, "authentication failed: %s", s->report.reason);
 		return;
 	}
-	if (s->state >= SESSION_AUTH && s->state <= SESSION_UP)
+	/* by the peer's hand, in whatever phase */
+	if (s->state <= SESSION_UP &&
+	    (!why->code || why->code == -ECONNRESET || why->code == -ECONNREFUSED || why->code == -EPIPE))
 		s->turned_away = true;
 	fire_because(s, SEV_LOST, now, "%s", why->text);
 }

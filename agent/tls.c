@@ -36,6 +36,7 @@ struct tls_conn {
 	size_t unsent;           /* bytes of the caller's that the library holds encrypted after WANT_* */
 	enum tls_level level;
 	mbedtls_ssl_config conf;
+	bool pkcs1; /* RSA-PSS is not offered */
 	mbedtls_ssl_context ssl;
 	struct cert_check check;
 	int suites[TLS_SUITES_MAX];
@@ -447,8 +448,10 @@ explain_handshake(struct tls_conn *t, int rc, struct err *e)
 		err_set(e, -EACCES, "%s", cert_why(why, sizeof(why), &t->check));
 	else if (rc == MBEDTLS_ERR_SSL_CONN_EOF || rc == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY)
 		err_set(e, -ECONNRESET, "the peer closed the connection during the handshake");
-	else if (mbed_is_pss_refused(&t->ssl, rc))
-		err_set(e, -EPROTONOSUPPORT, "the peer signed TLS 1.2 with RSA-PSS, which this library does not take");
+	else if (!t->pkcs1 && mbed_is_pss_refused(&t->ssl, rc))
+		err_set(e, -EPROTONOSUPPORT,
+			"the peer signed TLS 1.2 with RSA-PSS, which this library does not take, or "
+			"proposed what is too weak");
 	else
 		explain(t, rc, e);
 	err_in(e, "TLS handshake");
@@ -458,6 +461,7 @@ explain_handshake(struct tls_conn *t, int rc, struct err *e)
 void
 tls_offer_pkcs1(struct tls_conn *t)
 {
+	t->pkcs1 = true;
 	mbed_conf_pkcs1(&t->conf);
 }
 

@@ -34,6 +34,9 @@ struct link {
 	char target[DIALER_NAME_MAX];
 	struct addr manager;
 	mono_t leaving_since;
+	mono_t up_since;
+	bool has_address; /* the manager has given one: `address` */
+	struct session_address address;
 	bool gone;  /* closed: freed in the next turn */
 	bool again; /* the same address once more, at once, without RSA-PSS */
 	struct link *next;
@@ -51,6 +54,8 @@ struct uplink {
 	bool on;
 	bool testing;
 	char test_serial[CERT_SERIAL_MAX]; /* "": any */
+	char seek[CERT_SERIAL_MAX];        /* "": nobody is looked for */
+	mono_t kicked;                     /* an attempt may rest on what has changed: looked at again then */
 	bool again_after_leaving;          /* the manager refused a second session: redial when the old one is gone */
 	bool start_failed;                 /* an attempt or a look-up failed before it had begun */
 	char last_reason[320];
@@ -64,6 +69,7 @@ struct uplink {
 };
 
 static void uplink_sync(struct uplink *u);
+static void check_stale(struct uplink *u, mono_t now);
 
 /* --- deadlines ---------------------------------------------------------------------------------------------------- */
 
@@ -85,7 +91,7 @@ leaving_due(const struct link *k)
 void
 uplink_touch(struct uplink *u)
 {
-	mono_t first = dialer_deadline(u->dialer);
+	mono_t first = mono_min(dialer_deadline(u->dialer), u->kicked);
 
 	for (const struct link *k = u->links; k; k = k->next) {
 		if (k->gone)
@@ -110,6 +116,7 @@ on_timer(void *ctx)
 		if (mono_due(leaving_due(k), now))
 			session_stop(k->session, "replaced by a newer session", now);
 	}
+	check_stale(u, now);
 	dialer_tick(u->dialer, now);
 	uplink_touch(u);
 }
@@ -206,18 +213,25 @@ leave(struct link *k)
 	k->leaving_since = clock_mono();
 }
 
-/* A session answered `get ip` with 200: it is the one in use from now on, unless a test wants another manager. */
+/* The manager that is wanted at this moment; "": any. */
+static const char *
+wanted_serial(const struct uplink *u)
+{
+	return u->testing ? u->test_serial : u->seek;
+}
+
+/* A session answered `get ip` with 200: it is the one in use from now on, unless another manager is wanted. */
 static void
 op_up(void *ctx, struct session *s)
 {
 	struct uplink *u = ctx;
 	struct link *k = link_of(u, s);
-	bool wanted = !u->testing || !u->test_serial[0] || !strcmp(u->test_serial, session_peer_serial(s));
+	const char *serial = wanted_serial(u);
 
 	if (k != u->dialing)
 		return;
-	if (!wanted && u->current) {
-		session_stop(s, "a test wants another manager", clock_mono());
+	if (*serial && strcmp(serial, session_peer_serial(s)) != 0 && u->current) {
+		session_stop(s, "another manager is wanted", clock_mono());
 		return;
 	}
 	u->dialing = NULL;
@@ -226,7 +240,10 @@ op_up(void *ctx, struct session *s)
 		leave(u->current);
 	u->current = k;
 	k->role = ROLE_CURRENT;
+	k->up_since = clock_mono();
 	u->ops.up(u->ops.ctx, s, k->target, &k->manager);
+	if (k->has_address)
+		u->ops.address(u->ops.ctx, s, &k->address);
 	uplink_sync(u);
 }
 
@@ -238,12 +255,17 @@ op_privileged(void *ctx, struct session *s)
 	u->ops.privileged(u->ops.ctx, s);
 }
 
+/* Kept until the session is the one in use: a manager that is turned away must not move the tunnel. */
 static void
 op_address(void *ctx, struct session *s, const struct session_address *a)
 {
 	struct uplink *u = ctx;
+	struct link *k = link_of(u, s);
 
-	u->ops.address(u->ops.ctx, s, a);
+	k->has_address = true;
+	k->address = *a;
+	if (k == u->current)
+		u->ops.address(u->ops.ctx, s, a);
 }
 
 static void
@@ -251,7 +273,8 @@ op_packet(void *ctx, struct session *s, const uint8_t *p, size_t len)
 {
 	struct uplink *u = ctx;
 
-	u->ops.packet(u->ops.ctx, s, p, len);
+	if (link_of(u, s) == u->current)
+		u->ops.packet(u->ops.ctx, s, p, len);
 }
 
 static void
@@ -266,7 +289,8 @@ op_request(void *ctx, struct session *s, const struct message *m, mono_t now)
 static bool
 refused_second(const struct uplink *u, const struct link *k)
 {
-	return u->testing && u->current && !u->again_after_leaving && session_turned_away(k->session);
+	return u->testing && u->current && !u->again_after_leaving && session_turned_away(k->session) &&
+	       addr_same_host(&k->manager, &u->current->manager);
 }
 
 static void
@@ -275,7 +299,7 @@ op_down(void *ctx, struct session *s)
 	struct uplink *u = ctx;
 	struct link *k = link_of(u, s);
 	mono_t now = clock_mono();
-	bool was_current = k == u->current, brief = now.ms - session_since(s).ms < SHORT_MS;
+	bool was_current = k == u->current, brief = now.ms - k->up_since.ms < SHORT_MS;
 
 	snprintf(u->last_reason, sizeof(u->last_reason), "%s", session_reason(s));
 	if (!was_current)
@@ -353,6 +377,8 @@ on_closed(void *ctx, const struct err *why)
 	if (why->code == -EPROTONOSUPPORT && !addr_same_host(&u->pkcs1, &k->manager)) {
 		u->pkcs1 = k->manager;
 		k->again = true;
+	} else if (session_state(k->session) == SESSION_HANDSHAKE) {
+		u->pkcs1.family = 0; /* that was not the cause */
 	}
 	session_on_closed(k->session, why, clock_mono());
 	uplink_touch(u);
@@ -523,7 +549,7 @@ do_random(void *ctx)
 static void
 uplink_sync(struct uplink *u)
 {
-	bool want = u->on && u->creds && (!u->current || u->testing) && !u->again_after_leaving;
+	bool want = u->on && u->creds && (!u->current || u->testing || u->seek[0]) && !u->again_after_leaving;
 
 	dialer_want(u->dialer, want, clock_mono());
 	uplink_touch(u);
@@ -540,6 +566,7 @@ uplink_new(struct loop *l, const struct uplink_ops *ops, struct uplink **out, st
 		return err_sys(e, -ENOMEM, "uplink");
 	u->loop = l;
 	u->ops = *ops;
+	u->kicked = MONO_NEVER;
 	u->dialer = dialer_new(&dops);
 	u->timer = loop_timer_new(l, on_timer, u);
 	u->reaper = loop_task_new(l, on_reap, u);
@@ -569,9 +596,19 @@ uplink_free(struct uplink *u)
 	free(u);
 }
 
+/* An attempt that began before now counts no more: what it rests on has changed. A new round begins at once. */
+static void
+begin_anew(struct uplink *u, const char *reason)
+{
+	dialer_restart(u->dialer, clock_mono());
+	if (u->dialing)
+		session_stop(u->dialing->session, reason, clock_mono());
+}
+
 int
 uplink_configure(struct uplink *u, const struct uplink_config *c, struct err *e)
 {
+	u->creds = c->creds; /* whatever else is wrong: the old ones are no more */
 	if (text_copy(u->device, sizeof(u->device), c->device) || text_copy(u->sni, sizeof(u->sni), c->sni) ||
 	    text_copy(u->resolv_conf, sizeof(u->resolv_conf), c->resolv_conf))
 		return err_set(e, -ENAMETOOLONG, "interface, SNI or resolver path is too long");
@@ -579,7 +616,10 @@ uplink_configure(struct uplink *u, const struct uplink_config *c, struct err *e)
 	u->source4 = c->source4;
 	u->source6 = c->source6;
 	u->level = c->level;
-	u->creds = c->creds;
+	if (u->dialing)
+		begin_anew(u, "the configuration has changed");
+	if (!u->creds)
+		dialer_want(u->dialer, false, clock_mono());
 	dialer_set_targets(u->dialer, c->targets, c->target_count, clock_mono());
 	uplink_sync(u);
 	return 0;
@@ -615,9 +655,24 @@ uplink_test_begin(struct uplink *u, const char *serial)
 {
 	u->testing = true;
 	text_copy(u->test_serial, sizeof(u->test_serial), serial ? serial : "");
+	begin_anew(u, "a fresh session is wanted");
 	uplink_sync(u);
-	if (u->dialing == NULL)
-		dialer_kick(u->dialer, clock_mono()); /* a new configuration: no old backoff counts */
+}
+
+void
+uplink_seek(struct uplink *u, const char *serial)
+{
+	text_copy(u->seek, sizeof(u->seek), serial ? serial : "");
+	uplink_sync(u);
+}
+
+void
+uplink_stop_serial(struct uplink *u, const char *serial, const char *reason)
+{
+	for (struct link *k = u->links; k; k = k->next) {
+		if (!k->gone && !strcmp(session_peer_serial(k->session), serial))
+			session_stop(k->session, reason, clock_mono());
+	}
 	uplink_touch(u);
 }
 
@@ -631,16 +686,34 @@ uplink_test_end(struct uplink *u)
 	uplink_sync(u);
 }
 
+/* A SYN sent into a dead link, or from an address that is gone, is repeated ever more rarely by the kernel: start
+ * afresh. One that is younger gets its chance first. */
+static void
+check_stale(struct uplink *u, mono_t now)
+{
+	const struct session *s = u->dialing ? u->dialing->session : NULL;
+	mono_t due;
+
+	if (!mono_due(u->kicked, now))
+		return;
+	u->kicked = MONO_NEVER;
+	if (!s || session_state(s) != SESSION_CONNECTING)
+		return;
+	due = mono_in(session_since(s), STALE_CONNECT_MS);
+	if (mono_due(due, now))
+		session_stop(u->dialing->session, "the network has changed", now);
+	else
+		u->kicked = due;
+}
+
 void
 uplink_kick(struct uplink *u)
 {
 	mono_t now = clock_mono();
 
 	dialer_kick(u->dialer, now);
-	/* a SYN sent into a dead link is repeated ever more rarely by the kernel: start afresh */
-	if (u->dialing && session_state(u->dialing->session) == SESSION_CONNECTING &&
-	    now.ms - session_since(u->dialing->session).ms >= STALE_CONNECT_MS)
-		session_stop(u->dialing->session, "the network has changed", now);
+	u->kicked = mono_in(now, 0);
+	check_stale(u, now);
 	uplink_touch(u);
 }
 

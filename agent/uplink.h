@@ -63,6 +63,13 @@ bool uplink_idle(const struct uplink *u);                          /* no connect
 void uplink_test_begin(struct uplink *u, const char *serial);
 void uplink_test_end(struct uplink *u);
 
+/* A session with this serial number is looked for, beside the one in use, until told otherwise (NULL): registration of
+ * a second manager. */
+void uplink_seek(struct uplink *u, const char *serial);
+
+/* Ends every session with this manager. */
+void uplink_stop_serial(struct uplink *u, const char *serial, const char *reason);
+
 void uplink_kick(struct uplink *u);  /* a link, an address or a route has changed */
 void uplink_touch(struct uplink *u); /* something outside changed a session's deadline */
 

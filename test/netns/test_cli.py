@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import select
+import socket
 import time
 
 import pytest
@@ -215,6 +216,29 @@ def test_shell(lab):
     manager.call("drop")
     shell.type("", "FGFMs: ")
     assert shell.end() == 0
+
+
+def test_order_of_entries_is_saved(lab):
+    """A move alone is a change: saved, and seen in the checksum."""
+    agent = lab.agent.start().wait_ready()
+    before = agent.ask("get", "system", "mgmt-csum")
+    assert agent.script('config system interface\nmove "modem" before "wan1"\nend\n').returncode == 0
+    text = agent.saved.read_text()
+    assert text.index('edit "modem"') < text.index('edit "wan1"')
+    assert agent.ask("get", "system", "mgmt-csum") != before
+
+
+def test_descriptors_nobody_asked_for(lab):
+    """Files pushed at the control socket are closed: they cannot use up the agent's descriptors."""
+    agent = lab.agent.start().wait_ready()
+    folder = f"/proc/{agent.process.program_pid}/fd"
+    before = len(os.listdir(folder))
+    with socket.socket(socket.AF_UNIX) as client, open("/dev/null", "rb") as null:
+        client.connect(str(agent.socket))
+        for _ in range(50):
+            socket.send_fds(client, [b"C\0\0\0\1\0"], [null.fileno()] * 2)
+        agent.ask("get", "system", "status")
+        assert len(os.listdir(folder)) <= before + 4
 
 
 def test_socket_is_private(lab):

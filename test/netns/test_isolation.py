@@ -5,7 +5,7 @@ import os
 import pytest
 
 import expect
-from harness import MANAGER_IP, MANAGER_IP6, TUNNEL_IP, ip_packet
+from harness import FAST, MANAGER_IP, MANAGER_IP6, TUNNEL_IP, ip_packet
 from netns import PYTHON, poll
 
 SEND_RAW = ("import socket,sys;s=socket.socket(socket.AF_INET,socket.SOCK_RAW,socket.IPPROTO_RAW);"
@@ -130,3 +130,15 @@ def test_namespace_survives_a_restart(lab):
     assert os.stat(lab.isolated_ns.path).st_ino == inode
 
 
+
+
+def test_device_name_taken_at_first(lab):
+    """A foreign device of the same name is in the way; when it is gone the tunnel gets its address all the same."""
+    lab.isolated_ns.create()
+    lab.isolated_ns.ip("link", "add", "fgfm0", "type", "veth", "peer", "name", "other0")
+    manager = lab.manager()
+    agent = lab.agent.start(faketime=FAST)
+    manager.ready()
+    assert expect.tunnel_address(agent.status()) == ""
+    lab.isolated_ns.ip("link", "delete", "fgfm0")
+    poll(lambda: lab.manager_ns.pings(TUNNEL_IP), 10, "a ping through the tunnel that came late")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import expect
-from harness import (DEVICE_IP, FAST, GUIDE_SET, GUIDE_UNSET, HARMLESS_SET, HARMLESS_UNSET, SPEED, move_wan1, real,
+from harness import (DEVICE_IP, FAST, GUIDE_SET, GUIDE_UNSET, HARMLESS_SET, HARMLESS_UNSET, MANAGER_IP, SPEED, move_wan1, real,
                      timed)
 from netns import poll
 
@@ -154,3 +154,19 @@ def test_test_session_has_to_be_with_the_same_manager(lab, pki):
     assert agent.saved.read_bytes() == saved
     manager.use_certificate(pki, "manager", "FMG-VM0000000001")
     assert manager.verdict("m1", real(300))[0] == "committed"
+
+
+@pytest.mark.parametrize("line", ['set fmg "192.168.48.99"', "set fmg-source-ip 10.1.2.3", "set type none",
+                                  'set fmg "nobody.invalid"'], ids=["dead-manager", "foreign-source", "none", "no-name"])
+def test_central_management_that_reaches_nobody(lab, line):
+    """The test is of the new settings: an install after which nobody could be dialled is not committed."""
+    manager, agent = lab.connected(faketime=FAST)
+    saved = agent.saved.read_bytes()
+    script = f"config system central-management\n    {line}\nend\n"
+    unset = f'config system central-management\n    set type fortimanager\n    set fmg "{MANAGER_IP}"\n' \
+            "    unset fmg-source-ip\nend\n"
+    manager.install("n1", script, unset)
+    agent.wait_install_state(expect.TESTING)
+    verdict, _text = manager.verdict("n1", real(ROLLBACK + 120))
+    assert verdict == "rolled-back"
+    assert_as_before(lab, agent, saved)

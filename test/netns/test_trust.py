@@ -1,7 +1,7 @@
 """The trusted list: ten slots, how entries come and go."""
 
 import expect
-from harness import FAST, MANAGER_SERIAL
+from harness import DEVICE_SERIAL, FAST, MANAGER_IP, MANAGER_SERIAL
 from netns import poll
 
 PASSWORD = "first-Secret-1"
@@ -137,3 +137,51 @@ def test_damaged_list_is_kept_aside(lab):
     poll(lambda: list(agent.state.glob("trust-list.json*.corrupt*")), 5, "the damaged list kept aside")
     agent.wait_log("trust-list")
     assert manager.events("ready", since=mark, registered=True) == []
+
+
+def test_unregistered_before_its_session_is_up(lab):
+    """A manager taken off the list while its session waits for an address gets no privilege."""
+    manager, agent = lab.connected()
+    manager.behave("ip.delay=2")
+    mark = manager.mark()
+    manager.call("drop")
+    manager.wait("get_ip", since=mark)
+    agent.ask("execute", "central-mgmt", "unregister-device", MANAGER_SERIAL)
+    manager.behave("ip.set.register_status=0")
+    manager.wait("session_closed", since=mark)
+    manager.well_behaved()
+    assert agent.trusted() in ([], [MANAGER_SERIAL]), "the list is empty, or first contact began anew"
+
+
+def test_pins_set_after_first_contact_count(lab):
+    """A manager that came in by first contact is not enrolled once other serial numbers are named."""
+    manager = lab.manager(register=False)
+    agent = lab.agent.start()
+    manager.wait("ready")
+    done = agent.script("config system central-management\nset serial-number FMG-VM0000000009\nend\n")
+    assert done.returncode == 0, done.stderr
+    manager.call("register", serial=DEVICE_SERIAL)
+    agent.wait_log("not one of the 1 configured serial numbers")
+    assert agent.trusted() == []
+
+
+def test_register_device_while_a_session_is_up(lab):
+    """The command does its work also when an unprivileged session with that manager is up already."""
+    manager = lab.manager(register=False)
+    agent = lab.agent.start()
+    manager.wait("ready")
+    agent.ask("execute", "central-mgmt", "register-device", MANAGER_SERIAL, "let-me-in")
+    manager.wait("dev_register")
+    assert "let-me-in" not in agent.log()
+
+
+def test_second_manager_by_register_device(lab):
+    """With one manager in use another one is looked for, and takes its place once it is registered."""
+    first, agent = lab.connected()
+    lab.add_manager_address("192.168.48.47")
+    second = lab.manager("manager-02", serial="FMG-VM0000000002", address="192.168.48.47", tun=False)
+    agent.script(f'config system central-management\nset fmg "{MANAGER_IP}" "192.168.48.47"\nend\n')
+    agent.ask("execute", "central-mgmt", "register-device", "FMG-VM0000000002", "pass")
+    second.ready()
+    assert agent.trusted() == [MANAGER_SERIAL, "FMG-VM0000000002"]
+    assert first.errors() == [] and second.errors() == []

@@ -344,6 +344,7 @@ weak_key_exchange(void **state)
 	assert_int_equal(text_unhex(p_bytes, sizeof(p_bytes), prime), 0);
 	pair_start(&p, "manager-rsa", "rsa.key", dhe_only, true);
 	assert_int_equal(mbedtls_ssl_conf_dh_param_bin(&p.server.conf, p_bytes, sizeof(p_bytes), generator, 1), 0);
+	tls_offer_pkcs1(p.client); /* with RSA-PSS on offer 3.6 cannot tell which of the two it was */
 	assert_int_equal(shake(p.client, &p.server, &e), TLS_ERROR);
 	assert_int_equal(e.code, -EPROTO);
 	pair_stop(&p);
