@@ -142,15 +142,17 @@ device_apply_for_shell(struct device *d, const struct change *c, struct err *e)
 	return on_apply(d, c, e);
 }
 
-/* Runs `text` on the running tree with the appliers; what fails is logged. How many commands failed. */
+/* Runs `text` on the running tree with the appliers, up to the first command that fails, or with `go_on` past it. 0, or
+ * nonzero with the last failure in `e`. */
 static int
-run_applied(struct device *d, const char *name, const char *text, size_t len, struct err *e)
+run_applied(struct device *d, const char *name, const char *text, size_t len, bool go_on, struct err *e)
 {
 	struct script *script = NULL;
 	struct exec *x = device_executor(d, true);
-	int failed = x ? script_parse(name, text, len, &script, e) : err_sys(e, -ENOMEM, "%s", name);
+	int rc = x ? script_parse(name, text, len, &script, e) : err_sys(e, -ENOMEM, "%s", name);
+	int failed = rc;
 
-	for (size_t i = 0; !failed && i < script_count(script); i++) {
+	for (size_t i = 0; !rc && (go_on || !failed) && i < script_count(script); i++) {
 		const struct command *c = script_at(script, i);
 		char shown[SECRET_LINE];
 		struct err why = ERR_NONE;
@@ -167,9 +169,9 @@ run_applied(struct device *d, const char *name, const char *text, size_t len, st
 	return failed;
 }
 
-/* Makes the running configuration what `want` is. 0, or how far it got is in `e`. */
+/* Makes the running configuration what `want` is. 0, or what failed is in `e`. */
 static int
-become(struct device *d, const struct tree *want, struct err *e)
+become(struct device *d, const struct tree *want, bool go_on, struct err *e)
 {
 	struct buf text = BUF_INIT(CONFIG_MAX_BYTES);
 	int rc = diff_trees(d->running, want, &text, NULL);
@@ -177,12 +179,12 @@ become(struct device *d, const struct tree *want, struct err *e)
 	if (rc)
 		err_sys(e, rc, "comparing configurations");
 	else if (text.len)
-		rc = run_applied(d, "difference", (const char *)buf_head(&text), text.len, e);
+		rc = run_applied(d, "difference", (const char *)buf_head(&text), text.len, go_on, e);
 	buf_free(&text);
 	return rc;
 }
 
-/* Back to what is on disk: memory and the running system. */
+/* Back to what is on disk: memory and the running system. What fails on the way keeps nothing else from going back. */
 static void
 go_back(struct device *d)
 {
@@ -190,7 +192,7 @@ go_back(struct device *d)
 	enum store_source source;
 	struct err e = ERR_NONE;
 
-	if (store_load(d->store, &saved, &source, NULL, NULL, &e) || become(d, saved, &e))
+	if (store_load(d->store, &saved, &source, NULL, NULL, &e) || become(d, saved, true, &e))
 		log_say(LOG_LEVEL_ERROR, "going back to the saved configuration: %s", e.text);
 	tree_free(saved);
 }
@@ -239,7 +241,7 @@ device_replace(struct device *d, const char *name, const char *text, size_t len,
 		err_set(e, -EINVAL, "%s: %d commands of it fail; nothing was changed", name, rc);
 		rc = CLI_PARSE;
 	}
-	if (!rc && become(d, want, e)) {
+	if (!rc && become(d, want, false, e)) {
 		go_back(d);
 		rc = CLI_FAILED;
 	}

@@ -585,24 +585,37 @@ drop_privilege(struct session *s)
 }
 
 /* How the manager stands now: the list and the pins may have changed since it was judged. */
-static enum auth_result
-standing(struct session *s)
+static void
+judge_again(struct session *s, struct auth_report *now)
 {
-	const struct cert_check *peer = s->ops.peer(s->ops.ctx, s);
 	struct auth_policy policy = {0};
-	struct auth_report now;
 
 	s->ops.policy(s->ops.ctx, &policy);
-	auth_judge(&policy, s->peer, peer, &now);
-	return now.result;
+	auth_judge(&policy, s->peer, s->ops.peer(s->ops.ctx, s), now);
 }
 
 static bool
 is_listed(struct session *s)
 {
-	enum auth_result r = standing(s);
+	struct auth_report now;
 
-	return r == AUTH_LISTED || r == AUTH_RENEWED;
+	judge_again(s, &now);
+	if (now.result == AUTH_LISTED || now.result == AUTH_RENEWED)
+		return true;
+	log_debug(DBG_ERROR, "[session] %s stays unprivileged: %s", s->peer,
+		  now.reason[0] ? now.reason : "it is not listed");
+	return false;
+}
+
+/* First contact ends in the list, if it still is one. */
+static void
+enrol_first(struct session *s)
+{
+	struct auth_report now;
+
+	judge_again(s, &now);
+	if (now.result == AUTH_FIRST_CONTACT)
+		enrol(s, now.how);
 }
 
 /* Privileged: in the list on disk, and the manager says that the device is registered. */
@@ -614,8 +627,8 @@ take_registration(struct session *s, const struct message *m)
 
 	if (!status && s->was_up)
 		return; /* an update that speaks of something else */
-	if (registered && !s->privileged && standing(s) == AUTH_FIRST_CONTACT)
-		enrol(s, s->report.how);
+	if (registered && !s->privileged)
+		enrol_first(s);
 	if (registered && !s->privileged && is_listed(s)) {
 		s->privileged = true;
 		s->ops.privileged(s->ops.ctx, s);

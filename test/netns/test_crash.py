@@ -169,12 +169,15 @@ def test_killed_without_an_install(lab, state):
     """kill -9 at rest: nothing to recover, and the same manager again."""
     manager = lab.manager(register=state == "idle")
     agent = lab.agent.start()
+    listed = [MANAGER_SERIAL] if state == "idle" else []
     manager.wait("ready")
+    poll(lambda: agent.trusted() == listed, 5, "the trusted list")
     agent.kill()
     mark = manager.mark()
     agent.restart()
     manager.wait("ready", since=mark)
-    assert agent.trusted() == ([MANAGER_SERIAL] if state == "idle" else [])
+    agent.wait_status(expect.UP)
+    assert agent.trusted() == listed
     assert not agent.journal.exists()
 
 
