@@ -203,7 +203,7 @@ def try_once(lab, manager, agent, syscall, fault, number):
     except ControlError:
         # the session went with the agent
         poll(lambda: not agent.process.alive(), 5, "the end")
-    poll(lambda: not agent.process.alive() or manager.events("install_closed", since=mark), 10,
+    poll(lambda: not agent.process.alive() or manager.events("channel_closed", since=mark), 10,
          "the verdict or the end")
     return not agent.process.alive()
 
