@@ -117,7 +117,8 @@ def descendants(pid):
 def runs_program(pid, program):
     """Is pid a process of this program file (binary or script)?"""
     try:
-        if os.path.realpath(f"/proc/{pid}/exe") == os.path.realpath(program):
+        # by the file itself: its path may look different from another mount namespace
+        if os.path.samefile(f"/proc/{pid}/exe", program):
             return True
         words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
