@@ -16,6 +16,8 @@
 #include "base/loop.h"
 #include "config/script.h"
 
+enum { SCRIPTS_HELD_MAX = 2 * SCRIPT_MAX_BYTES };
+
 struct put_config {
 	struct requests *home;
 	struct session *session;
@@ -29,6 +31,15 @@ struct put_config {
 	struct buf set, unset;
 	char refusal[320]; /* lives as long as the channel: its close carries it */
 };
+
+/* Both scripts are of no more use here. */
+static void
+release_scripts(struct put_config *p)
+{
+	p->home->scripts_held -= p->set.len + p->unset.len;
+	buf_free(&p->set);
+	buf_free(&p->unset);
+}
 
 static void
 write_text(struct put_config *p, const char *text)
@@ -89,8 +100,7 @@ begin_install(struct put_config *p)
 	rc = device_save_changes(p->home->device, "operator", &e);
 	if (!rc)
 		rc = install_begin(p->home->install, &r, clock_mono(), &e);
-	buf_free(&p->set);
-	buf_free(&p->unset);
+	release_scripts(p);
 	if (!rc) {
 		p->home->put_config = p;
 		loop_task_soon(p->home->install_task);
@@ -114,7 +124,13 @@ on_data(void *ctx, const uint8_t *bytes, size_t n, struct err *e)
 		err_set(e, 0, "nothing is expected after the unset script");
 		return PROFILE_MALFORMED;
 	}
+	if (p->home->scripts_held + n > SCRIPTS_HELD_MAX) {
+		err_set(e, 0, "scripts of all exchanges larger than %d bytes together", SCRIPTS_HELD_MAX);
+		return PROFILE_TOO_LARGE;
+	}
 	rc = buf_put(b, bytes, n);
+	if (!rc)
+		p->home->scripts_held += n;
 	if (rc == -EMSGSIZE) {
 		err_set(e, 0, "script larger than %d bytes", SCRIPT_MAX_BYTES);
 		return PROFILE_TOO_LARGE;
@@ -138,7 +154,6 @@ on_end(void *ctx, struct err *e)
 		return 0;
 	}
 	p->taken = true;
-	p->home->exchange = NULL;
 	begin_install(p);
 	return 0;
 }
@@ -161,16 +176,13 @@ on_closed(void *ctx, int code, const char *reason)
 	(void)code;
 	if (!p->taken)
 		log_debug(DBG_CONFIG, "[install] %s: exchange ended before both scripts were here: %s", p->id, reason);
-	if (p->home->exchange == p)
-		p->home->exchange = NULL;
 	if (p->home->put_config == p)
 		p->home->put_config = NULL;
 	if (p->home->verdict_out == p) {
 		p->home->verdict_out = NULL;
 		p->home->results_wanted(p->home->ctx); /* whatever was not acknowledged goes another way */
 	}
-	buf_free(&p->set);
-	buf_free(&p->unset);
+	release_scripts(p);
 	free(p);
 }
 
@@ -215,17 +227,12 @@ request_put_config(struct requests *rq, struct session *s, const struct message 
 		err_set(e, 0, "install %s is pending", st.id);
 		return PROFILE_BUSY;
 	}
-	if (rq->exchange) {
-		err_set(e, 0, "another put_config is being received");
-		return PROFILE_BUSY;
-	}
 	p = calloc(1, sizeof(*p));
 	if (!p) {
 		err_set(e, 0, "no memory");
 		return PROFILE_FAILED;
 	}
 	*p = (struct put_config){.home = rq, .session = s, .allow_reboot = allow_reboot, .force = force};
-	rq->exchange = p;
 	p->set = BUF_INIT(SCRIPT_MAX_BYTES);
 	p->unset = BUF_INIT(SCRIPT_MAX_BYTES);
 	snprintf(p->id, sizeof(p->id), "%s", id);
