@@ -542,6 +542,36 @@ messages_overtake_packets(void **state)
 	assert_int_equal(conn_step(w.conn), CONN_OPEN);
 }
 
+static size_t packets_sent;
+
+static bool
+all_packets(void)
+{
+	return w.fake.links[0].packets == packets_sent && w.fake.links[0].count == 1;
+}
+
+/* A packet over several records is not torn apart by a message. */
+static void
+large_packets_stay_whole(void **state)
+{
+	static const uint8_t packet[60000] = {0x60};
+
+	(void)state;
+	open_it();
+	loop_io_want(w.fake.links[0].io, 0);
+	packets_sent = 0;
+	for (int i = 0; i < 200; i++) {
+		packets_sent += !conn_send(w.conn, FRAME_PACKET, packet, sizeof(packet));
+		turn_run(w.loop, NULL, 1);
+	}
+	assert_true(packets_sent < 200);
+	assert_int_equal(conn_send(w.conn, FRAME_MESSAGE, "keepalive\r\n\r\n", 14), 0);
+	loop_io_want(w.fake.links[0].io, EPOLLIN);
+	run_until("all", all_packets);
+	assert_true(w.fake.links[0].packets_first < packets_sent);
+	assert_int_equal(conn_step(w.conn), CONN_OPEN);
+}
+
 /* Queues are bounded, each for itself, and there is word when there is room again. */
 static void
 full_queues(void **state)
@@ -673,6 +703,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(closed_from_inside_a_frame, setup, teardown),
 	    cmocka_unit_test_setup_teardown(frames_arrive, setup, teardown),
 	    cmocka_unit_test_setup_teardown(messages_overtake_packets, setup, teardown),
+	    cmocka_unit_test_setup_teardown(large_packets_stay_whole, setup, teardown),
 	    cmocka_unit_test_setup_teardown(full_queues, setup, teardown),
 	    cmocka_unit_test_setup_teardown(room_again, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_close_sends_what_is_queued, setup, teardown),

@@ -1005,6 +1005,24 @@ several_results(void **state)
 	assert_false(receipts_find(box.receipts, "c")->delivered);
 }
 
+/* What was refused is no receipt: an acknowledged refusal delivers no older receipt of the same id. */
+static void
+a_refusal_of_an_old_id(void **state)
+{
+	static struct answer a;
+
+	(void)state;
+	start("old id");
+	add_receipt("i-1", REPLAY_MANAGER);
+	replay_run(&rp, PUT "|install_id=i-1\n" ACCEPTED);
+	send_scripts(1, "frobnicate\n", "", 1000);
+	a.bytes = 0;
+	take_answer(&a, 7);
+	ack(1, a.bytes);
+	replay_run(&rp, "device channel|remoteid=7|action=close|code=400\n");
+	assert_false(receipts_find(box.receipts, "i-1")->delivered);
+}
+
 static void
 no_result_without_privilege(void **state)
 {
@@ -1083,6 +1101,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(a_result_is_brought_again, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_verdict_that_is_not_acknowledged, setup, teardown),
 	    cmocka_unit_test_setup_teardown(several_results, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_refusal_of_an_old_id, setup, teardown),
 	    cmocka_unit_test_setup_teardown(no_result_without_privilege, setup, teardown),
 	    cmocka_unit_test_setup_teardown(no_channel_for_a_result, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_shell_inside_a_block, setup, teardown),
