@@ -130,8 +130,6 @@ def test_namespace_survives_a_restart(lab):
     assert os.stat(lab.isolated_ns.path).st_ino == inode
 
 
-
-
 def test_device_name_taken_at_first(lab):
     """A foreign device of the same name is in the way; when it is gone the tunnel gets its address all the same."""
     lab.isolated_ns.create()
