@@ -49,8 +49,8 @@ exec_at_top(const struct exec *x)
 	return !x->depth && !x->dead;
 }
 
-static void
-set_prompt(struct exec *x)
+const char *
+exec_prompt(struct exec *x)
 {
 	const struct frame *f = x->depth ? &x->frames[x->depth - 1] : NULL;
 	const char *word, *space;
@@ -58,18 +58,13 @@ set_prompt(struct exec *x)
 
 	x->prompt[0] = '\0';
 	if (!f)
-		return;
+		return x->prompt;
 	space = strrchr(f->schema->path, ' ');
 	word = space ? space + 1 : f->schema->path;
 	if (f->draft && !f->schema->singleton)
 		word = entry_key(f->draft);
 	text_escape(shown, sizeof(shown), word, strlen(word));
 	snprintf(x->prompt, sizeof(x->prompt), "(%s) ", shown);
-}
-
-const char *
-exec_prompt(const struct exec *x)
-{
 	return x->prompt;
 }
 
@@ -102,7 +97,6 @@ exec_reset(struct exec *x)
 	x->dead_depth = 0;
 	while (x->depth)
 		pop_frame(x);
-	set_prompt(x);
 }
 
 struct table *
@@ -420,7 +414,6 @@ exec_run(struct exec *x, const struct command *c, struct buf *out, struct err *e
 		rc = run_dead(&r);
 	else
 		rc = rc ? reason_before(r.e, c->argv[0]) : dispatch(&r);
-	set_prompt(x);
 	buf_free(&unread);
 	why.code = rc;
 	if (rc && e)

@@ -61,8 +61,9 @@ void exec_set_interactive(struct exec *x);
  * has the reason line ("entry not found in datasource", "command parse error before 'x'"). */
 int exec_run(struct exec *x, const struct command *c, struct buf *out, struct err *e);
 
-/* Where the executor stands: "" at the top, "(interface) " … for a prompt: the last word of the table or the key. */
-const char *exec_prompt(const struct exec *x);
+/* Where the executor stands: "" at the top, "(interface) " … for a prompt: the last word of the table or the key. Valid
+ * until the next call. */
+const char *exec_prompt(struct exec *x);
 bool exec_at_top(const struct exec *x);
 void exec_reset(struct exec *x); /* back to the top, uncommitted entry dropped */
 
