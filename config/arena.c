@@ -71,14 +71,30 @@ arena_text(struct arena *a, const char *s)
 	return p ? memcpy(p, s, n) : NULL;
 }
 
+static void
+free_chunks(struct arena_chunk *c)
+{
+	while (c) {
+		struct arena_chunk *older = c->older;
+
+		free(c);
+		c = older;
+	}
+}
+
+void
+arena_reset(struct arena *a)
+{
+	if (!a->chunks)
+		return;
+	free_chunks(a->chunks->older);
+	a->chunks->older = NULL;
+	a->chunks->used = 0;
+}
+
 void
 arena_free(struct arena *a)
 {
-	while (a->chunks) {
-		struct arena_chunk *c = a->chunks;
-
-		a->chunks = c->older;
-		free(c);
-	}
+	free_chunks(a->chunks);
 	*a = (struct arena){0};
 }

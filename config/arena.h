@@ -21,6 +21,7 @@ char *arena_bytes(struct arena *a, size_t n);
 /* A NUL-terminated copy. NULL: no memory. */
 char *arena_text(struct arena *a, const char *s);
 
-void arena_free(struct arena *a); /* empties it; safe to call twice */
+void arena_reset(struct arena *a); /* empties it, but keeps the newest chunk for what comes */
+void arena_free(struct arena *a);  /* empties it; safe to call twice */
 
 #endif

@@ -93,35 +93,50 @@ block_check(struct blocks *b, const struct lexer *l, const struct command *c, en
 	return lexer_fail(l, c->line, c->column, CLI_PARSE, e, "%s", missing);
 }
 
+/* The next command of a text, its strings in `a`; argc 0 at the end. */
+static int
+read_one(struct lexer *l, struct blocks *b, struct arena *a, struct command *out, struct err *e)
+{
+	struct command c;
+	enum verb verb;
+	char shown[80];
+	int rc = lexer_next(l, a, &c, e);
+
+	if (rc)
+		return rc;
+	if (!c.argc && b->depth)
+		return lexer_fail(l, l->line, l->column, CLI_INCOMPLETE, e,
+				  "end of text, 'end' expected for the 'config' at %u:%u", b->open[b->depth - 1].line,
+				  b->open[b->depth - 1].column);
+	if (c.argc && verb_match(c.argv[0], &verb))
+		return lexer_fail(l, c.line, c.column, CLI_PARSE, e, "unknown command '%s', a verb expected",
+				  text_escape(shown, sizeof(shown), c.text, strlen(c.text)));
+	rc = c.argc ? block_check(b, l, &c, verb, e) : CLI_OK;
+	if (!rc)
+		*out = c;
+	return rc;
+}
+
 static int
 script_read(struct script *s, struct lexer *l, struct err *e)
 {
 	struct blocks blocks = {.depth = 0};
 	struct command c;
-	enum verb verb;
-	char shown[80];
 	int rc;
 
-	for (;;) {
-		rc = lexer_next(l, &s->arena, &c, e);
-		if (rc)
-			return rc;
-		if (!c.argc)
-			break;
-		if (verb_match(c.argv[0], &verb))
-			return lexer_fail(l, c.line, c.column, CLI_PARSE, e, "unknown command '%s', a verb expected",
-					  text_escape(shown, sizeof(shown), c.text, strlen(c.text)));
-		rc = block_check(&blocks, l, &c, verb, e);
-		if (rc)
-			return rc;
+	while (!(rc = read_one(l, &blocks, &s->arena, &c, e)) && c.argc) {
 		if (script_push(s, &c))
 			return err_set(e, CLI_FAILED, "out of memory");
 	}
-	if (blocks.depth)
-		return lexer_fail(l, l->line, l->column, CLI_INCOMPLETE, e,
-				  "end of text, 'end' expected for the 'config' at %u:%u",
-				  blocks.open[blocks.depth - 1].line, blocks.open[blocks.depth - 1].column);
-	return CLI_OK;
+	return rc;
+}
+
+static int
+check_length(const char *name, size_t len, struct err *e)
+{
+	if (len <= CONFIG_MAX_BYTES)
+		return CLI_OK;
+	return err_set(e, CLI_TOO_LONG, "%s: %zu bytes, at most %d expected", name, len, CONFIG_MAX_BYTES);
 }
 
 int
@@ -129,10 +144,10 @@ script_parse(const char *name, const char *text, size_t len, struct script **out
 {
 	struct lexer l = lexer_start(name, text, len);
 	struct script *s;
-	int rc;
+	int rc = check_length(name, len, e);
 
-	if (len > CONFIG_MAX_BYTES)
-		return err_set(e, CLI_TOO_LONG, "%s: %zu bytes, at most %d expected", name, len, CONFIG_MAX_BYTES);
+	if (rc)
+		return rc;
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return err_set(e, CLI_FAILED, "out of memory");
@@ -143,6 +158,40 @@ script_parse(const char *name, const char *text, size_t len, struct script **out
 	}
 	*out = s;
 	return CLI_OK;
+}
+
+struct reader {
+	struct arena arena; /* of one command */
+	struct lexer lexer;
+	struct blocks blocks;
+};
+
+struct reader *
+reader_new(const char *name, const char *text, size_t len)
+{
+	struct reader *r = calloc(1, sizeof(*r));
+
+	if (r)
+		r->lexer = lexer_start(name, text, len);
+	return r;
+}
+
+void
+reader_free(struct reader *r)
+{
+	if (!r)
+		return;
+	arena_free(&r->arena);
+	free(r);
+}
+
+int
+reader_next(struct reader *r, struct command *out, struct err *e)
+{
+	int rc = check_length(r->lexer.name, r->lexer.len, e);
+
+	arena_reset(&r->arena);
+	return rc ? rc : read_one(&r->lexer, &r->blocks, &r->arena, out, e);
 }
 
 static int

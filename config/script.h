@@ -30,6 +30,15 @@ void script_free(struct script *s); /* NULL-safe */
 size_t script_count(const struct script *s);
 const struct command *script_at(const struct script *s, size_t i); /* valid as long as the script */
 
+/* The same text command by command, for whoever needs no more than one at a time: what script_parse() would refuse is
+ * refused when the reader comes to it. */
+struct reader;
+struct reader *reader_new(const char *name, const char *text, size_t len); /* borrows all; NULL: no memory */
+void reader_free(struct reader *r);                                        /* NULL-safe */
+
+/* The next command, valid until the next call; argc 0 at the end of the text. CLI_OK or a code as script_parse()'s. */
+int reader_next(struct reader *r, struct command *out, struct err *e);
+
 /* For shells, one line at a time: parses `text` as exactly one command (empty or comment: argc 0, returns 0).
  * CLI_INCOMPLETE: inside a quote, give the next line too. The caller frees *out with script_free(). Blocks are not
  * checked. */

@@ -47,12 +47,34 @@ large_pieces_and_texts_fit(void **state)
 	arena_free(&a);
 }
 
+static void
+a_reset_arena_gives_the_same_memory_again(void **state)
+{
+	struct arena a = {0};
+	char *first, *again;
+
+	(void)state;
+	arena_reset(&a);
+	assert_null(a.chunks);
+	for (int i = 0; i < 100; i++)
+		assert_non_null(arena_bytes(&a, 100));
+	arena_reset(&a);
+	first = arena_bytes(&a, 100);
+	arena_reset(&a);
+	again = arena_alloc(&a, 100);
+	assert_ptr_equal(again, first);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(again[i], 0);
+	arena_free(&a);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(pieces_are_apart_and_aligned),
 	    cmocka_unit_test(large_pieces_and_texts_fit),
+	    cmocka_unit_test(a_reset_arena_gives_the_same_memory_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,6 +90,60 @@ commands_keep_their_order_and_place(void **state)
 }
 
 static void
+a_reader_gives_the_same_one_by_one(void **state)
+{
+	static const char text[] = "config a\n  set b \"c d\"\n  edit x\n next\nend\n# done\n";
+	struct reader *r = reader_new("f", text, strlen(text));
+	struct command c;
+	struct script *s;
+
+	(void)state;
+	assert_non_null(r);
+	assert_int_equal(script_parse("f", text, strlen(text), &s, NULL), CLI_OK);
+	for (size_t i = 0; i < script_count(s); i++) {
+		assert_int_equal(reader_next(r, &c, NULL), CLI_OK);
+		assert_int_equal(c.line, script_at(s, i)->line);
+		assert_int_equal(c.column, script_at(s, i)->column);
+		assert_int_equal(c.argc, script_at(s, i)->argc);
+		assert_string_equal(c.text, script_at(s, i)->text);
+		assert_string_equal(c.argv[c.argc - 1], script_at(s, i)->argv[c.argc - 1]);
+	}
+	assert_int_equal(reader_next(r, &c, NULL), CLI_OK);
+	assert_int_equal(c.argc, 0);
+	reader_free(r);
+	reader_free(NULL);
+	script_free(s);
+}
+
+static void
+a_reader_stops_where_the_form_ends(void **state)
+{
+	static const struct {
+		const char *what, *text, *reason;
+		int good; /* commands before */
+		int rc;
+	} cases[] = {
+	    {"unknown verb", "config a\nfoo\nend\n", "f:2:1: ", 1, CLI_PARSE},
+	    {"open block", "config a\nset b c\n", "f:3:1: ", 2, CLI_INCOMPLETE},
+	    {"open quote", "config a\nset b \"c\n", "f:2:7: ", 1, CLI_INCOMPLETE},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct reader *r = reader_new("f", cases[i].text, strlen(cases[i].text));
+		struct err e = ERR_NONE;
+		struct command c = {.argc = 1};
+
+		print_message("  %s\n", cases[i].what);
+		for (int n = 0; n < cases[i].good; n++)
+			assert_int_equal(reader_next(r, &c, &e), CLI_OK);
+		assert_int_equal(reader_next(r, &c, &e), cases[i].rc);
+		assert_memory_equal(e.text, cases[i].reason, strlen(cases[i].reason));
+		reader_free(r);
+	}
+}
+
+static void
 lines_are_one_command(void **state)
 {
 	static const struct {
@@ -129,6 +183,8 @@ main(void)
 	    cmocka_unit_test(blocks_are_bounded),
 	    cmocka_unit_test(too_long_a_text_is_not_read),
 	    cmocka_unit_test(commands_keep_their_order_and_place),
+	    cmocka_unit_test(a_reader_gives_the_same_one_by_one),
+	    cmocka_unit_test(a_reader_stops_where_the_form_ends),
 	    cmocka_unit_test(lines_are_one_command),
 	};
 
