@@ -72,7 +72,8 @@ buf_grew(struct buf *b, size_t used)
 int
 buf_put(struct buf *b, const void *src, size_t n)
 {
-	int rc = buf_reserve(b, n);
+	bool fits = n < b->cap && b->len + n <= b->max && b->off + b->len + n < b->cap;
+	int rc = fits ? 0 : buf_reserve(b, n);
 
 	if (rc)
 		return rc;

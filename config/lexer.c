@@ -37,16 +37,26 @@ is_blank(char c)
 }
 
 static void
+step(struct lexer *l)
+{
+	if (l->text[l->at++] == '\n') {
+		l->line++;
+		l->column = 1;
+	} else {
+		l->column++;
+	}
+}
+
+static void
 advance(struct lexer *l, size_t n)
 {
-	for (; n; n--, l->at++) {
-		if (l->text[l->at] == '\n') {
-			l->line++;
-			l->column = 1;
-		} else {
-			l->column++;
-		}
+	if (!memchr(l->text + l->at, '\n', n)) {
+		l->at += n;
+		l->column += (unsigned)n;
+		return;
 	}
+	for (; n; n--)
+		step(l);
 }
 
 /* How many bytes an escape takes at `p`: 2 for one of the known ones, else 1. */
@@ -65,6 +75,30 @@ struct word {
 	const char *nul;   /* a NUL byte in it, or NULL */
 };
 
+/* How many bytes mean themselves, up to one that may not. */
+static size_t
+plain_span(const char *start, const char *end, bool quoted)
+{
+	/* 1: outside quotes, 2: inside, 3: both */
+	static const unsigned char special[256] = {
+	    ['\0'] = 3, ['"'] = 3, ['\\'] = 3, [' '] = 1, ['\t'] = 1, ['\r'] = 1, ['\v'] = 1, ['\f'] = 1, ['\n'] = 1,
+	};
+	unsigned char here = quoted ? 2 : 1;
+	const char *p = start;
+
+	while (p < end && !(special[(unsigned char)*p] & here))
+		p++;
+	return (size_t)(p - start);
+}
+
+static size_t
+cook(char *dst, size_t at, const char *src, size_t n)
+{
+	if (dst)
+		memcpy(dst + at, src, n);
+	return n;
+}
+
 /* One pass over a word, which starts at `p`. With `dst` the cooked bytes are written there too. */
 static struct word
 scan_word(const char *p, const char *end, char *dst)
@@ -72,9 +106,14 @@ scan_word(const char *p, const char *end, char *dst)
 	struct word w = {0};
 	const char *start = p;
 
-	while (p < end && (w.quote || (!is_blank(*p) && *p != '\n'))) {
-		size_t span = escape_span(p, end, w.quote != NULL);
+	while (p < end) {
+		size_t span = plain_span(p, end, w.quote != NULL);
 
+		w.cooked += cook(dst, w.cooked, p, span);
+		p += span;
+		if (p == end || (!w.quote && (is_blank(*p) || *p == '\n')))
+			break;
+		span = escape_span(p, end, w.quote != NULL);
 		if (span == 1 && *p == '"') {
 			w.quote = w.quote ? NULL : p;
 			p++;
@@ -82,9 +121,7 @@ scan_word(const char *p, const char *end, char *dst)
 		}
 		if (!*p && !w.nul)
 			w.nul = p;
-		if (dst)
-			dst[w.cooked] = p[span - 1];
-		w.cooked++;
+		w.cooked += cook(dst, w.cooked, p + span - 1, 1);
 		p += span;
 	}
 	w.raw = (size_t)(p - start);
@@ -98,35 +135,47 @@ skip(struct lexer *l, bool lines)
 {
 	bool comment = false;
 
-	while (l->at < l->len) {
+	for (; l->at < l->len; step(l)) {
 		char c = l->text[l->at];
 
+		if (is_blank(c))
+			continue;
 		if (c == '\n') {
 			if (!lines)
 				return;
 			comment = false;
 		} else if (c == '#') {
 			comment = true;
-		} else if (!c || (!comment && !is_blank(c))) {
+		} else if (!c || !comment) {
 			return;
 		}
-		advance(l, 1);
 	}
 }
 
-/* The command as written, from `start` to `end`, on one line and without control characters. */
+static bool
+is_control(char c)
+{
+	return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+/* The command as written, from `start` to `end`, on one line and without control characters. Most have none. */
 static char *
 one_line(struct arena *a, const char *start, const char *end)
 {
-	size_t n = (size_t)(end - start), extra = 0, used = 0;
+	size_t extra = 0, used = 0;
+	const char *odd = start;
 	char *dst;
 
-	for (const char *p = start; p < end; p++)
+	while (odd < end && !is_control(*odd))
+		odd++;
+	for (const char *p = odd; p < end; p++)
 		extra += *p == '\n';
-	dst = arena_bytes(a, n + extra + 1);
+	dst = arena_bytes(a, (size_t)(end - start) + extra + 1);
 	if (!dst)
 		return NULL;
-	for (const char *p = start; p < end; p++) {
+	used = (size_t)(odd - start);
+	memcpy(dst, start, used);
+	for (const char *p = odd; p < end; p++) {
 		unsigned char c = (unsigned char)*p;
 
 		if (c == '\n') {
@@ -134,7 +183,7 @@ one_line(struct arena *a, const char *start, const char *end)
 			c = 'n';
 		} else if (is_blank(*p)) {
 			c = ' ';
-		} else if (c < 0x20 || c == 0x7f) {
+		} else if (is_control(*p)) {
 			c = '?';
 		}
 		dst[used++] = (char)c;
@@ -167,7 +216,10 @@ next_word(struct lexer *l, struct arena *a, const char **out, struct err *e)
 	dst = arena_bytes(a, w.cooked + 1);
 	if (!dst)
 		return err_set(e, CLI_FAILED, "out of memory");
-	scan_word(p, end, dst);
+	if (w.cooked == w.raw)
+		memcpy(dst, p, w.raw);
+	else
+		scan_word(p, end, dst);
 	dst[w.cooked] = '\0';
 	advance(l, w.raw);
 	*out = dst;

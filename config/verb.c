@@ -37,7 +37,7 @@ verb_match(const char *word, enum verb *out)
 	if (!len)
 		return CLI_PARSE;
 	for (int i = 0; i < VERB_COUNT; i++) {
-		if (strncmp(verbs[i].name, word, len))
+		if (verbs[i].name[0] != word[0] || strncmp(verbs[i].name, word, len))
 			continue;
 		if (!verbs[i].name[len]) {
 			*out = (enum verb)i;
