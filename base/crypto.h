@@ -18,6 +18,14 @@ void crypto_stop(void);
 int crypto_sha256(const void *data, size_t len, uint8_t out[SHA256_BYTES]);
 int crypto_md5(const void *data, size_t len, uint8_t out[MD5_BYTES]);
 
+/* MD5 piece by piece. A plain value: a copy of it goes on from where the original was. Each 0 or -EIO. */
+struct crypto_md5 {
+	uint64_t state[12];
+};
+int crypto_md5_start(struct crypto_md5 *m);
+int crypto_md5_add(struct crypto_md5 *m, const void *data, size_t len);
+int crypto_md5_end(const struct crypto_md5 *m, uint8_t out[MD5_BYTES]); /* of what was added so far; leaves `m` */
+
 /* SHA-256 as lower-case hex text. 0 or -EIO. */
 int crypto_sha256_text(const void *data, size_t len, char out[SHA256_TEXT]);
 

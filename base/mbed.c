@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <mbedtls/error.h>
 #include <mbedtls/md.h>
+#include <mbedtls/md5.h>
 #include <mbedtls/pk.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/version.h>
@@ -46,6 +47,53 @@ int
 crypto_md5(const void *data, size_t len, uint8_t out[MD5_BYTES])
 {
 	return digest(MBEDTLS_MD_MD5, data, len, out);
+}
+
+/* The functions that return a result have had two names. */
+#if MBEDTLS_VERSION_MAJOR >= 3
+#define md5_starts mbedtls_md5_starts
+#define md5_update mbedtls_md5_update
+#define md5_finish mbedtls_md5_finish
+#else
+#define md5_starts mbedtls_md5_starts_ret
+#define md5_update mbedtls_md5_update_ret
+#define md5_finish mbedtls_md5_finish_ret
+#endif
+
+/* The library's state is words and bytes without pointers: it may be kept and copied as such. */
+_Static_assert(sizeof(mbedtls_md5_context) <= sizeof(struct crypto_md5), "an MD5 state fits");
+
+int
+crypto_md5_start(struct crypto_md5 *m)
+{
+	mbedtls_md5_context c;
+
+	mbedtls_md5_init(&c);
+	if (md5_starts(&c))
+		return -EIO;
+	memcpy(m->state, &c, sizeof(c));
+	return 0;
+}
+
+int
+crypto_md5_add(struct crypto_md5 *m, const void *data, size_t len)
+{
+	mbedtls_md5_context c;
+
+	memcpy(&c, m->state, sizeof(c));
+	if (md5_update(&c, data, len))
+		return -EIO;
+	memcpy(m->state, &c, sizeof(c));
+	return 0;
+}
+
+int
+crypto_md5_end(const struct crypto_md5 *m, uint8_t out[MD5_BYTES])
+{
+	mbedtls_md5_context c;
+
+	memcpy(&c, m->state, sizeof(c));
+	return md5_finish(&c, out) ? -EIO : 0;
 }
 
 int

@@ -94,6 +94,29 @@ digests(void **state)
 }
 
 static void
+md5_goes_on_from_a_copy(void **state)
+{
+	static const char text[] =
+	    "a text that is longer than one block of sixty-four bytes, so that the state matters";
+	uint8_t whole[MD5_BYTES], parts[MD5_BYTES];
+	struct crypto_md5 m, copy;
+
+	(void)state;
+	for (size_t i = 0; i <= strlen(text); i++) {
+		assert_int_equal(crypto_md5_start(&m), 0);
+		assert_int_equal(crypto_md5_add(&m, text, i), 0);
+		copy = m;
+		assert_int_equal(crypto_md5(text, i, whole), 0);
+		assert_int_equal(crypto_md5_end(&m, parts), 0);
+		assert_memory_equal(parts, whole, sizeof(whole));
+		assert_int_equal(crypto_md5_add(&copy, text + i, strlen(text) - i), 0);
+		assert_int_equal(crypto_md5(text, strlen(text), whole), 0);
+		assert_int_equal(crypto_md5_end(&copy, parts), 0);
+		assert_memory_equal(parts, whole, sizeof(whole));
+	}
+}
+
+static void
 random_bytes(void **state)
 {
 	static const struct {
@@ -320,9 +343,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    WITH_CRYPTO(digests),  WITH_CRYPTO(random_bytes), WITH_CRYPTO(keys),
-	    WITH_CRYPTO(pairs),    WITH_CRYPTO(authorities),  WITH_CRYPTO(input_size),
-	    WITH_CRYPTO(strength), WITH_CRYPTO(return_codes), WITH_CRYPTO(version),
+	    WITH_CRYPTO(digests),      WITH_CRYPTO(md5_goes_on_from_a_copy),
+	    WITH_CRYPTO(random_bytes), WITH_CRYPTO(keys),
+	    WITH_CRYPTO(pairs),        WITH_CRYPTO(authorities),
+	    WITH_CRYPTO(input_size),   WITH_CRYPTO(strength),
+	    WITH_CRYPTO(return_codes), WITH_CRYPTO(version),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
