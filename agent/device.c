@@ -23,8 +23,8 @@ struct device {
 	struct apply *apply;
 	struct device_ops ops;
 	struct tree *running;
+	struct checksum_cache *cache;
 	struct checksums sums;
-	bool sums_stale;
 	bool unsaved; /* a shell has changed something */
 };
 
@@ -38,8 +38,13 @@ device_new(const struct schema *s, struct store *st, struct apply *a, const stru
 
 	if (!d)
 		return err_sys(e, -ENOMEM, "device configuration");
-	*d = (struct device){.schema = s, .store = st, .apply = a, .ops = *ops, .sums_stale = true};
+	*d = (struct device){.schema = s, .store = st, .apply = a, .ops = *ops};
 	rc = store_load(st, &d->running, &source, complain, complain_ctx, e);
+	if (!rc) {
+		d->cache = checksum_cache_new(d->running);
+		if (!d->cache)
+			rc = err_sys(e, -ENOMEM, "device configuration");
+	}
 	if (rc) {
 		device_free(d);
 		return rc;
@@ -53,6 +58,7 @@ device_free(struct device *d)
 {
 	if (!d)
 		return;
+	checksum_cache_free(d->cache);
 	tree_free(d->running);
 	free(d);
 }
@@ -66,8 +72,7 @@ device_running(struct device *d)
 const struct checksums *
 device_checksums(struct device *d)
 {
-	if (d->sums_stale && !checksum_tree(d->running, &d->sums))
-		d->sums_stale = false;
+	(void)checksum_cache_sums(d->cache, &d->sums); /* without memory the last ones stay */
 	return &d->sums;
 }
 
@@ -80,7 +85,6 @@ device_settle(struct device *d, struct err *e)
 static void
 note_change(struct device *d)
 {
-	d->sums_stale = true;
 	d->ops.changed(d->ops.ctx);
 }
 
@@ -90,7 +94,6 @@ on_apply(void *ctx, const struct change *c, struct err *e)
 	struct device *d = ctx;
 	int rc = d->apply ? apply_change(d->apply, c, e) : CLI_OK;
 
-	/* the tree already has the change; a failure takes it back, so both ways the sums are stale */
 	note_change(d);
 	return rc;
 }

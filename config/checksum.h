@@ -17,6 +17,15 @@ enum { CHECKSUM_TEXT = 16 * 3 };
 /* 0 or -errno. */
 int checksum_tree(const struct tree *t, struct checksums *out);
 
+/* The same again and again of a tree that changes a little: keeps the text, and states of the digest every few
+ * kilobytes of it, so that the text of changed entries alone is written anew, and digested from there to the end. */
+struct checksum_cache;
+struct checksum_cache *checksum_cache_new(const struct tree *t); /* borrows the tree; NULL: no memory */
+void checksum_cache_free(struct checksum_cache *c);              /* NULL-safe */
+
+/* 0 or -errno; after a failure everything is computed anew. */
+int checksum_cache_sums(struct checksum_cache *c, struct checksums *out);
+
 /* "7a 87 …": 16 octets, two hex digits each, space between. Returns dst. */
 char *checksum_text(char dst[CHECKSUM_TEXT], const uint8_t sum[16]);
 

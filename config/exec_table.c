@@ -207,7 +207,7 @@ run_move(struct run *r, struct table *t)
 		return rc;
 	table_move(t, e, before ? other->prev : other);
 	if (!r->f->nested) {
-		r->x->tree->revision++;
+		tree_touch(r->x->tree, t->schema);
 		r->x->changed = true;
 	}
 	return CLI_OK;

@@ -29,7 +29,8 @@ struct table {
 	struct entry *first, *last;
 	void *index; /* config/index.h: all entries, hidden ones too, by key */
 	size_t count;
-	void *refs; /* how often each key is referred to; of top-level tables (config/refs.h) */
+	void *refs;        /* how often each key is referred to; of top-level tables (config/refs.h) */
+	uint64_t revision; /* of the tree when it last changed; of top-level tables */
 };
 
 struct entry {
@@ -38,7 +39,7 @@ struct entry {
 	struct entry *prev, *next;
 	struct value *values;   /* in schema order */
 	struct table *children; /* one for each nested table of the schema */
-	uint64_t stamp;         /* revision of the tree that brought this entry */
+	uint64_t stamp;         /* revision of the tree that brought this entry: another content has another one */
 	uint64_t mark;          /* of a walk through references */
 	uint16_t value_count;
 	bool hidden; /* in the index, but neither found nor listed */
@@ -96,6 +97,9 @@ void tree_gone(struct tree *t, struct entry *entry);
 void tree_untake(struct tree *t, struct entry *entry);
 
 struct table *tree_table(const struct tree *t, const struct schema_table *s);
+
+/* A new revision of the tree, which brings a change of the table. Returns it. */
+uint64_t tree_touch(struct tree *t, const struct schema_table *s);
 
 /* CLI_OK, or CLI_REQUIRED naming the attribute that is missing. */
 int entry_check_required(const struct entry *e, struct err *err);

@@ -39,7 +39,7 @@ print_body(struct writer *w, const struct entry *e)
 		print_nodes(w, &e->children[i]);
 }
 
-static void
+void
 print_edit(struct writer *w, const struct entry *e)
 {
 	write_edit(w, e);

@@ -124,6 +124,12 @@ tree_table(const struct tree *t, const struct schema_table *s)
 	return &t->tables[s->index];
 }
 
+uint64_t
+tree_touch(struct tree *t, const struct schema_table *s)
+{
+	return tree_table(t, s)->revision = ++t->revision;
+}
+
 static struct table *
 table_of(const struct tree *t, const char *path)
 {
@@ -263,7 +269,7 @@ tree_put(struct tree *t, struct entry *draft, struct entry *after, struct entry 
 		tree_unput(t, draft, current);
 		return rc;
 	}
-	draft->stamp = ++t->revision;
+	draft->stamp = tree_touch(t, draft->schema);
 	*old = current;
 	return CLI_OK;
 }
@@ -286,7 +292,7 @@ tree_unput(struct tree *t, struct entry *draft, struct entry *old)
 	else
 		table_remove(tab, draft);
 	refs_drop(t, draft);
-	t->revision++;
+	tree_touch(t, draft->schema);
 }
 
 int
@@ -298,7 +304,7 @@ tree_take(struct tree *t, struct entry *entry, struct err *e)
 		return err_set(e, CLI_IN_USE, "the entry '%s' is used by other entries",
 			       text_escape(shown, sizeof(shown), entry->key, strlen(entry->key)));
 	table_hide(tree_table(t, entry->schema), entry);
-	t->revision++;
+	tree_touch(t, entry->schema);
 	return CLI_OK;
 }
 
@@ -314,7 +320,7 @@ void
 tree_untake(struct tree *t, struct entry *entry)
 {
 	table_unhide(tree_table(t, entry->schema), entry);
-	t->revision++;
+	tree_touch(t, entry->schema);
 }
 
 /* The entry with the one attribute changed, in no table yet. */
