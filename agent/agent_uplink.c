@@ -60,7 +60,7 @@ op_identity(void *ctx, const struct addr *manager, struct session_identity *out)
 	    .first_fmgid = a->memory.first_fmgid,
 	    .registered = trust_list_count(a->trust) > 0,
 	    .vdom = entry_get(central_management(a), "vdom"),
-	    .checksum = checksum_text(a->sum_text, device_checksums(a->device)->all),
+	    .checksum = checksum_text(a->sum_text, device_checksum(a->device)),
 	    .avdb = PROFILE_NO_DATABASE,
 	    .ipsdb = PROFILE_NO_DATABASE,
 	    .uptime_s = (clock_mono().ms - a->started.ms) / 1000,

@@ -76,6 +76,13 @@ device_checksums(struct device *d)
 	return &d->sums;
 }
 
+const uint8_t *
+device_checksum(struct device *d)
+{
+	(void)checksum_cache_all(d->cache, d->sums.all);
+	return d->sums.all;
+}
+
 int
 device_settle(struct device *d, struct err *e)
 {

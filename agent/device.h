@@ -40,6 +40,7 @@ void device_free(struct device *d); /* NULL-safe */
 
 struct tree *device_running(struct device *d);
 const struct checksums *device_checksums(struct device *d); /* computed when asked for and changed since */
+const uint8_t *device_checksum(struct device *d);           /* that of everything alone: 16 bytes */
 
 /* Brings the running system in line with the whole running tree. How many entries failed; the first reason in `e`. */
 int device_settle(struct device *d, struct err *e);

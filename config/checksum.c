@@ -18,7 +18,9 @@
 enum part { PART_GLOBAL = 1, PART_VDOM = 2, PART_ALL = PART_GLOBAL | PART_VDOM };
 
 /* Bytes of a text between two states that are kept: 16 kB are digested in about 30 microseconds. */
-enum { STRIDE = 16 * 1024, PARTS = 3 };
+enum { STRIDE = 16 * 1024 };
+
+enum { STREAM_GLOBAL, STREAM_VDOM, STREAM_ALL, STREAMS };
 
 /* Things of one size in a row. */
 struct row {
@@ -46,16 +48,14 @@ struct sheet {
 struct stream {
 	unsigned part;
 	struct row points; /* struct crypto_md5 */
+	uint8_t sum[MD5_BYTES];
+	bool known; /* the sum is that of the sheets */
 };
 
 struct checksum_cache {
-	const struct tree *tree;
 	struct sheet *sheets; /* of the tables that count, in order */
 	size_t count;
-	struct stream streams[PARTS];
-	struct checksums sums;
-	uint64_t revision; /* of the tree they are of */
-	bool known;
+	struct stream streams[STREAMS];
 };
 
 /* Puts `n` bytes in the place of `old` ones at `at`. 0 or -ENOMEM. */
@@ -103,9 +103,10 @@ forget(struct checksum_cache *c)
 		row_free(&c->sheets[i].pieces);
 		c->sheets[i].fresh = false;
 	}
-	for (size_t i = 0; i < PARTS; i++)
+	for (size_t i = 0; i < STREAMS; i++) {
 		row_free(&c->streams[i].points);
-	c->known = false;
+		c->streams[i].known = false;
+	}
 }
 
 static bool
@@ -118,12 +119,13 @@ counts_in(const struct sheet *s, const struct stream *st)
 static void
 cut_streams(struct checksum_cache *c, const struct sheet *changed, size_t at)
 {
-	for (size_t i = 0; i < PARTS; i++) {
+	for (size_t i = 0; i < STREAMS; i++) {
 		struct stream *st = &c->streams[i];
 		size_t same = at, keep;
 
 		if (!counts_in(changed, st))
 			continue;
+		st->known = false;
 		for (const struct sheet *s = c->sheets; s < changed; s++)
 			same += counts_in(s, st) ? sheet_size(s) : 0;
 		keep = (same / STRIDE + 1) * sizeof(struct crypto_md5);
@@ -258,12 +260,14 @@ stream_add(struct stream *st, struct crypto_md5 *m, size_t *at, const char *text
 }
 
 static int
-stream_sum(const struct checksum_cache *c, struct stream *st, uint8_t sum[MD5_BYTES])
+stream_sum(const struct checksum_cache *c, struct stream *st)
 {
 	struct crypto_md5 m;
 	size_t skip, at;
 	int rc = 0;
 
+	if (st->known)
+		return 0;
 	if (!st->points.len) {
 		rc = crypto_md5_start(&m);
 		if (!rc)
@@ -281,7 +285,10 @@ stream_sum(const struct checksum_cache *c, struct stream *st, uint8_t sum[MD5_BY
 		skip -= from;
 		rc = stream_add(st, &m, &at, s->text.data + from, size - from);
 	}
-	return rc ? rc : crypto_md5_end(&m, sum);
+	if (!rc)
+		rc = crypto_md5_end(&m, st->sum);
+	st->known = !rc;
+	return rc;
 }
 
 struct checksum_cache *
@@ -291,10 +298,9 @@ checksum_cache_new(const struct tree *t)
 
 	if (!c)
 		return NULL;
-	c->tree = t;
-	c->streams[0].part = PART_GLOBAL;
-	c->streams[1].part = PART_VDOM;
-	c->streams[2].part = PART_ALL;
+	c->streams[STREAM_GLOBAL].part = PART_GLOBAL;
+	c->streams[STREAM_VDOM].part = PART_VDOM;
+	c->streams[STREAM_ALL].part = PART_ALL;
 	c->sheets = calloc(t->count + 1, sizeof(*c->sheets));
 	if (!c->sheets) {
 		checksum_cache_free(c);
@@ -317,10 +323,10 @@ checksum_cache_free(struct checksum_cache *c)
 	free(c);
 }
 
+/* Brings the sums from stream `first` to `last` up to date. */
 static int
-refresh(struct checksum_cache *c)
+refresh(struct checksum_cache *c, int first, int last)
 {
-	uint8_t *sums[PARTS] = {c->sums.global, c->sums.root, c->sums.all};
 	int rc = 0;
 
 	for (size_t i = 0; i < c->count && !rc; i++) {
@@ -329,25 +335,33 @@ refresh(struct checksum_cache *c)
 		if (!s->fresh || s->revision != s->table->revision)
 			rc = sheet_refresh(c, s);
 	}
-	for (size_t i = 0; i < PARTS && !rc; i++)
-		rc = stream_sum(c, &c->streams[i], sums[i]);
+	for (int i = first; i <= last && !rc; i++)
+		rc = stream_sum(c, &c->streams[i]);
+	if (rc)
+		forget(c);
+	return rc;
+}
+
+int
+checksum_cache_all(struct checksum_cache *c, uint8_t sum[16])
+{
+	int rc = refresh(c, STREAM_ALL, STREAM_ALL);
+
+	if (!rc)
+		memcpy(sum, c->streams[STREAM_ALL].sum, MD5_BYTES);
 	return rc;
 }
 
 int
 checksum_cache_sums(struct checksum_cache *c, struct checksums *out)
 {
-	int rc = 0;
+	int rc = refresh(c, STREAM_GLOBAL, STREAM_ALL);
 
-	if (!c->known || c->revision != c->tree->revision)
-		rc = refresh(c);
-	if (rc) {
-		forget(c);
+	if (rc)
 		return rc;
-	}
-	c->known = true;
-	c->revision = c->tree->revision;
-	*out = c->sums;
+	memcpy(out->global, c->streams[STREAM_GLOBAL].sum, MD5_BYTES);
+	memcpy(out->root, c->streams[STREAM_VDOM].sum, MD5_BYTES);
+	memcpy(out->all, c->streams[STREAM_ALL].sum, MD5_BYTES);
 	return 0;
 }
 

@@ -23,8 +23,10 @@ struct checksum_cache;
 struct checksum_cache *checksum_cache_new(const struct tree *t); /* borrows the tree; NULL: no memory */
 void checksum_cache_free(struct checksum_cache *c);              /* NULL-safe */
 
-/* 0 or -errno; after a failure everything is computed anew. */
+/* 0 or -errno; after a failure everything is computed anew. Each sum is digested when it is asked for: a keep-alive
+ * carries one of them. */
 int checksum_cache_sums(struct checksum_cache *c, struct checksums *out);
+int checksum_cache_all(struct checksum_cache *c, uint8_t sum[16]);
 
 /* "7a 87 …": 16 octets, two hex digits each, space between. Returns dst. */
 char *checksum_text(char dst[CHECKSUM_TEXT], const uint8_t sum[16]);

@@ -267,8 +267,10 @@ checksums_follow_the_configuration(void **state)
 
 	(void)state;
 	assert_int_equal(shell("config system global\nset hostname \"new\"\nend\n"), 0);
+	assert_memory_not_equal(a.all, device_checksum(box.device), sizeof(a.all));
 	b = *device_checksums(box.device);
 	assert_memory_not_equal(a.all, b.all, sizeof(a.all));
+	assert_memory_equal(b.all, device_checksum(box.device), sizeof(b.all));
 	/* the order of entries, which no applier hears of, counts as well */
 	assert_int_equal(shell("config system interface\nmove \"wan2\" before \"wan1\"\nend\n"), 0);
 	assert_memory_not_equal(b.all, device_checksums(box.device)->all, sizeof(b.all));
