@@ -29,7 +29,7 @@ struct table {
 	struct entry *first, *last;
 	void *index; /* config/index.h: all entries, hidden ones too, by key */
 	size_t count;
-	void *refs;        /* how often each key is referred to; of top-level tables (config/refs.h) */
+	void *refs;        /* how often each key is referred to; of top-level tables (config/refs.h), a tally */
 	uint64_t revision; /* of the tree when it last changed; of top-level tables */
 };
 

@@ -7,74 +7,22 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "config/codes.h"
-#include "config/index.h"
 #include "config/node.h"
 #include "config/reason.h"
 #include "config/schema.h"
+#include "config/tally.h"
 #include "config/value.h"
-
-struct ref {
-	char *key; /* first, for the index */
-	size_t count;
-};
-
-static void
-ref_free(void *p)
-{
-	struct ref *r = p;
-
-	free(r->key);
-	free(r);
-}
-
-static int
-ref_add(struct table *t, const char *key)
-{
-	struct ref *r = index_find(&t->refs, key);
-	size_t size = strlen(key) + 1;
-
-	if (r) {
-		r->count++;
-		return 0;
-	}
-	r = calloc(1, sizeof(*r));
-	if (!r)
-		return -ENOMEM;
-	r->key = malloc(size);
-	if (r->key) {
-		memcpy(r->key, key, size);
-		r->count = 1;
-	}
-	if (!r->key || !index_add(&t->refs, r)) {
-		ref_free(r);
-		return -ENOMEM;
-	}
-	return 0;
-}
-
-static void
-ref_drop(struct table *t, const char *key)
-{
-	struct ref *r = index_find(&t->refs, key);
-
-	if (--r->count)
-		return;
-	index_remove(&t->refs, r);
-	ref_free(r);
-}
 
 void
 refs_clear(struct table *t)
 {
-	index_clear(&t->refs, ref_free);
+	tally_clear(&t->refs);
 }
 
 size_t
 refs_count(const struct tree *t, const struct schema_table *s, const char *key)
 {
-	const struct ref *r = index_find(&tree_table(t, s)->refs, key);
-
-	return r ? r->count : 0;
+	return tally_count(&tree_table(t, s)->refs, key);
 }
 
 int
@@ -132,7 +80,7 @@ count_in(void *ctx, const struct schema_attr *a, const char *key)
 	struct counting *c = ctx;
 
 	for (size_t i = 0; i < a->refers_count; i++, c->done++) {
-		if (ref_add(tree_table(c->tree, schema_find(c->tree->schema, a->refers[i])), key))
+		if (tally_add(&tree_table(c->tree, schema_find(c->tree->schema, a->refers[i]))->refs, key))
 			return -ENOMEM;
 	}
 	return 0;
@@ -144,7 +92,7 @@ count_out(void *ctx, const struct schema_attr *a, const char *key)
 	struct counting *c = ctx;
 
 	for (size_t i = 0; i < a->refers_count && c->done < c->limit; i++, c->done++)
-		ref_drop(tree_table(c->tree, schema_find(c->tree->schema, a->refers[i])), key);
+		tally_drop(&tree_table(c->tree, schema_find(c->tree->schema, a->refers[i]))->refs, key);
 	return c->done == c->limit;
 }
 
