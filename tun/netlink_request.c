@@ -296,3 +296,15 @@ request_ifname(const struct netlink *n, int ifindex, char name[16])
 	name[15] = '\0';
 	return 0;
 }
+
+int
+request_ifindex(const struct netlink *n, const char *name)
+{
+	struct ifreq r = {.ifr_ifindex = 0};
+	size_t len = strlen(name);
+
+	if (len >= sizeof(r.ifr_name))
+		return -ENODEV;
+	memcpy(r.ifr_name, name, len + 1);
+	return ioctl(nl_socket_get_fd(n->sk), SIOCGIFINDEX, &r) ? -errno : r.ifr_ifindex;
+}

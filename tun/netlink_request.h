@@ -39,5 +39,7 @@ size_t request_address_bytes(int family);
 
 /* The name behind an index in the socket's namespace: 0 or -errno. */
 int request_ifname(const struct netlink *n, int ifindex, char name[16]);
+/* Index of a device, or -errno: at a tenth of what all the facts of netlink_link() take. */
+int request_ifindex(const struct netlink *n, const char *name);
 
 #endif

@@ -8,12 +8,26 @@
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
+// wrap: request_new
+
 #include "base/err.h"
 #include "base/text.h"
 #include "test/unit/netns_fixture.h"
 #include "tun/netlink.h"
+#include "tun/netlink_request.h"
 
 static struct netlink *nl;
+static unsigned dumps; /* of routes, asked for so far */
+
+struct nl_msg *__real_request_new(int type, int flags, const void *header, size_t size);
+struct nl_msg *__wrap_request_new(int type, int flags, const void *header, size_t size);
+
+struct nl_msg *
+__wrap_request_new(int type, int flags, const void *header, size_t size)
+{
+	dumps += type == RTM_GETROUTE && (flags & NLM_F_DUMP) == NLM_F_DUMP;
+	return __real_request_new(type, flags, header, size);
+}
 
 struct way {
 	const char *what, *dst, *gateway, *dev;
@@ -360,6 +374,47 @@ get(void **state)
 	}
 }
 
+/* What was just added is found by asking for it alone, also beside others like it, and nothing else is taken for it. */
+static void
+found_without_reading_all(void **state)
+{
+	static const struct way cases[] = {
+	    {"default", "0.0.0.0/0", "192.0.2.254", "wan1", 7, 0, false, NULL},
+	    {"worse default", "0.0.0.0/0", "192.0.2.253", "wan1", 8, 0, false, NULL},
+	    {"network", "10.0.0.0/8", "192.0.2.254", "wan1", 7, 0, false, NULL},
+	    {"network in it", "10.0.0.0/24", "192.0.2.254", "wan1", 7, 0, false, NULL},
+	    {"the same, worse", "10.0.0.0/24", "192.0.2.254", "wan1", 9, 0, false, NULL},
+	    {"the same, another way", "10.0.0.0/24", "192.0.2.253", "wan1", 7, 0, false, NULL},
+	    {"no gateway", "10.1.0.0/24", "", "wan1", 7, 0, false, NULL},
+	    {"blackhole", "10.2.0.0/24", "", "", 7, 0, true, NULL},
+	    {"no device", "10.3.0.0/24", "192.0.2.254", "", 7, 0, false, NULL},
+	    {"another table", "10.0.0.0/24", "192.0.2.254", "wan1", 7, 300, false, NULL},
+	    {"IPv6 network", "2001:db8:a::/48", "2001:db8::2", "wan1", 7, 0, false, NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct route r = route_of(&cases[i]);
+		struct err e = ERR_NONE;
+
+		print_message("%s\n", cases[i].what);
+		assert_false(there(&r));
+		assert_false(there(&r)); /* the question has not made it */
+		assert_int_equal(netlink_route_add(nl, &r, &e), 0);
+		dumps = 0;
+		assert_true(there(&r));
+		assert_int_equal(dumps, 0);
+	}
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct route r = route_of(&cases[i]);
+		struct err e = ERR_NONE;
+
+		assert_true(there(&r));
+		assert_int_equal(netlink_route_del(nl, &r, &e), 0);
+		assert_false(there(&r));
+	}
+}
+
 /* More than one buffer full, and the numbers stay right. */
 static void
 many(void **state)
@@ -390,6 +445,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(several_ways, setup, teardown),
 	    cmocka_unit_test_setup_teardown(kernel_tables_left_out, setup, teardown),
 	    cmocka_unit_test_setup_teardown(get, setup, teardown),
+	    cmocka_unit_test_setup_teardown(found_without_reading_all, setup, teardown),
 	    cmocka_unit_test_setup_teardown(many, setup, teardown),
 	};
 
