@@ -41,6 +41,7 @@ apply_free(struct apply *a)
 {
 	if (!a)
 		return;
+	apply_route_forget(a);
 	netlink_free(a->nl);
 	free(a);
 }

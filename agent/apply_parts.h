@@ -4,17 +4,27 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct change;
 struct err;
 struct netlink;
+struct schema_table;
 struct tree;
 
 struct apply {
 	struct netlink *nl; /* owned */
 	bool system;
 	char found_hostname[HOST_NAME_MAX + 1]; /* the host's before the configuration named it; "" if unknown */
+	struct {
+		void *routes; /* a tally of the routes that entries ask for */
+		const struct tree *tree;
+		const struct schema_table *table;
+		uint64_t revision; /* of the tree when they were counted */
+	} asked;
 };
+
+void apply_route_forget(struct apply *a); /* frees what was counted */
 
 /* One change each: CLI_OK, or a code with its reason, and then the system is as before. */
 int apply_interface_change(struct apply *a, const struct change *c, struct err *e);

@@ -4,6 +4,7 @@
  * among equals the smaller priority.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -15,8 +16,11 @@
 #include "config/codes.h"
 #include "config/exec.h"
 #include "config/schema.h"
+#include "config/tally.h"
 #include "config/tree.h"
 #include "tun/netlink.h"
+
+enum { ROUTE_WORD = 2 * ADDR_TEXT + 64 };
 
 /* A route as an entry asks for it. */
 struct wish {
@@ -97,18 +101,96 @@ same_route(const struct route *a, const struct route *b)
 	       a->metric == b->metric && a->blackhole == b->blackhole;
 }
 
-/* Another entry asks for the same route. */
-static bool
-shared(const struct change *c, const struct route *r)
+/* What same_route() compares, as a word. */
+static const char *
+route_word(const struct route *r, char dst[ROUTE_WORD])
 {
-	for (const struct entry *en = tree_first(c->tree, c->table->path); en; en = entry_next(en)) {
+	char net[ADDR_TEXT], gateway[ADDR_TEXT];
+
+	snprintf(dst, ROUTE_WORD, "%s %s %s %u %d", addr_cidr(net, &r->dst),
+		 r->gateway.family ? addr_host(gateway, &r->gateway) : "-", r->dev, r->metric, r->blackhole);
+	return dst;
+}
+
+void
+apply_route_forget(struct apply *a)
+{
+	tally_clear(&a->asked.routes);
+	a->asked.tree = NULL;
+}
+
+static int
+count_wish(struct apply *a, const struct wish *w)
+{
+	char word[ROUTE_WORD];
+
+	return w->active ? tally_add(&a->asked.routes, route_word(&w->route, word)) : 0;
+}
+
+static int
+count_all(struct apply *a, const struct change *c)
+{
+	int rc = 0;
+
+	apply_route_forget(a);
+	for (const struct entry *en = tree_first(c->tree, c->table->path); en && !rc; en = entry_next(en)) {
 		struct wish w;
 
-		if (strcmp(entry_key(en), c->key) != 0 && wish_of(en, &w, NULL) == CLI_OK && w.active &&
-		    same_route(&w.route, r))
-			return true;
+		if (wish_of(en, &w, NULL) == CLI_OK)
+			rc = count_wish(a, &w);
 	}
-	return false;
+	return rc;
+}
+
+/* What was counted before the change becomes what is asked for with it. */
+static int
+count_change(struct apply *a, const struct change *c, const struct wish *from, const struct wish *to)
+{
+	char word[ROUTE_WORD];
+
+	if (from->active && !tally_count(&a->asked.routes, route_word(&from->route, word)))
+		return count_all(a, c);
+	if (from->active)
+		tally_drop(&a->asked.routes, word);
+	return count_wish(a, to);
+}
+
+/* Counts what the entries of the changed table ask for, if that is `needed`; and once it was, each change that follows
+ * the last one, as they do in a block of commands. To look at all entries each time would make many deletions
+ * quadratic. 0 or -ENOMEM. */
+static int
+count_asked(struct apply *a, const struct change *c, const struct wish *from, const struct wish *to, bool needed)
+{
+	bool known = a->asked.tree == c->tree && a->asked.table == c->table;
+	uint64_t now = tree_revision(c->tree);
+	int rc = 0;
+
+	if (known && a->asked.revision == now)
+		return 0;
+	if (known && a->asked.revision + 1 == now)
+		rc = count_change(a, c, from, to);
+	else if (needed)
+		rc = count_all(a, c);
+	else
+		return 0;
+	if (rc) {
+		apply_route_forget(a);
+		return rc;
+	}
+	a->asked.tree = c->tree;
+	a->asked.table = c->table;
+	a->asked.revision = now;
+	return 0;
+}
+
+/* Another entry than the changed one, which asks for `own` now, asks for the route. */
+static bool
+shared(const struct apply *a, const struct wish *own, const struct route *r)
+{
+	size_t mine = own->active && same_route(&own->route, r);
+	char word[ROUTE_WORD];
+
+	return tally_count(&a->asked.routes, route_word(r, word)) > mine;
 }
 
 /* A route waits while its device is missing or down: the kernel would not take it. */
@@ -147,17 +229,20 @@ exchange(struct apply *a, const struct change *c, const struct wish *from, const
 {
 	bool add = to->active && !waits(a->nl, &to->route);
 	bool same = from->active && to->active && same_route(&from->route, &to->route);
-	bool leave = from->active && !same && !shared(c, &from->route);
+	bool leave = from->active && !same;
 	bool had = false;
-	int rc = 0;
+	int rc = count_asked(a, c, from, to, leave);
 
+	if (rc)
+		return err_sys(e, rc, "counting routes");
+	leave = leave && !shared(a, to, &from->route);
 	if (add && leave)
 		rc = netlink_route_there(a->nl, &to->route, &had, e);
 	if (!rc && add)
 		rc = add_route(a->nl, &to->route, e);
 	if (!rc && leave)
 		rc = netlink_route_del(a->nl, &from->route, e);
-	if (rc && add && !had && !same && !shared(c, &to->route))
+	if (rc && add && !had && !same && !count_asked(a, c, from, to, true) && !shared(a, to, &to->route))
 		(void)netlink_route_del(a->nl, &to->route, NULL);
 	return rc;
 }

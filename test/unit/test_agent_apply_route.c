@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <stdlib.h>
 
 #include "test/unit/apply_fixture.h"
 #include "tun/netlink.h"
@@ -228,6 +229,90 @@ several_entries(void **state)
 	assert_int_equal(routes("^default"), 1);
 }
 
+enum { GATEWAYS = 4, ENTRIES = 6 };
+
+/* Each route that some entry asks for is there, once, and no other. */
+static void
+assert_as_configured(int step)
+{
+	bool wanted[GATEWAYS] = {false};
+	int count = 0;
+
+	for (const struct entry *en = tree_first(fixture_tree, "router static"); en; en = entry_next(en)) {
+		int i = atoi(entry_get(en, "gateway") + strlen("192.0.2."));
+
+		if (!strcmp(entry_get(en, "status"), "enable"))
+			wanted[i - 200] = true;
+	}
+	for (int i = 0; i < GATEWAYS; i++) {
+		char pattern[64];
+
+		snprintf(pattern, sizeof(pattern), "via 192.0.2.%d ", 200 + i);
+		if (routes(pattern) != wanted[i])
+			fail_msg("step %d: route %s", step, pattern);
+		count += wanted[i];
+	}
+	assert_int_equal(routes("."), count);
+}
+
+static int
+any_change(int form, int entry, int other, int gateway)
+{
+	char text[256];
+
+	switch (form) {
+	case 0:
+	case 1:
+		snprintf(text, sizeof(text), "set gateway 192.0.2.%d\nset device wan1\nset status enable", gateway);
+		return set(entry, text);
+	case 2:
+		snprintf(text, sizeof(text), "set gateway 192.0.2.%d\nset device wan1\nset status disable", gateway);
+		return set(entry, text);
+	case 3:
+		return set(entry, "set gateway 203.0.113.1");
+	case 4:
+		return set(entry, "set device wan1\nset gateway 192.0.2.200\nset comment x");
+	case 5:
+		snprintf(text, sizeof(text), "config router static\ndelete %d\nend", entry);
+		break;
+	case 6:
+		snprintf(text, sizeof(text), "config router static\ndelete %d\ndelete %d\nend", entry, other);
+		break;
+	case 7:
+		snprintf(text, sizeof(text), "config router static\nrename %d to %d\nend", entry, other);
+		break;
+	case 8:
+		snprintf(text, sizeof(text), "config router static\nmove %d before %d\nend", entry, other);
+		break;
+	default:
+		snprintf(text, sizeof(text), "config system interface\nedit lan1\nset alias a%d\nend", gateway);
+	}
+	return fixture_cli(text);
+}
+
+/* Few routes and many entries that ask for them, in any order, with changes between that are refused, or that the
+ * routes hear nothing of. */
+static void
+entries_share_routes(void **state)
+{
+	unsigned long long seed = 3;
+	int dice[4], refused = 0;
+
+	(void)state;
+	for (int step = 0; step < 250; step++) {
+		for (int i = 0; i < 4; i++) {
+			seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
+			dice[i] = (int)(seed >> 40);
+		}
+		del_left = step % 7 ? -1 : 0;
+		refused += any_change(dice[0] % 10, 1 + dice[1] % ENTRIES, 1 + dice[2] % ENTRIES,
+				      200 + dice[3] % GATEWAYS) != CLI_OK;
+		del_left = -1;
+		assert_as_configured(step);
+	}
+	assert_in_range(refused, 20, 200);
+}
+
 static void
 others_stay(void **state)
 {
@@ -260,6 +345,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(changes, setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(down_device_waits, setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(several_entries, setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(entries_share_routes, setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(others_stay, setup, fixture_apply_teardown),
 	};
 
