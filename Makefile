@@ -175,8 +175,21 @@ demo: ## install what is missing, build, and show the main job on this machine (
 	$(MAKE) $(JOBS) all
 	test/demo
 
-bench: all ## measure footprint, wake-ups and start (root)
+BENCH := $(B)/bench/engine $(B)/bench/routes
+
+$(B)/bench/engine: $(B)/obj/test/bench/engine.o $(call LIBS_OF,config)
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(LD_ALL) -o $@ $^ $(LIBS_config)
+
+$(B)/bench/routes: $(B)/obj/test/bench/routes.o $(call LIBS_OF,agent)
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(LD_ALL) -o $@ $^ $(LIBS_agent)
+
+bench: all $(BENCH) ## measure footprint, start, and the configuration engine beside its peers (root)
 	test/bench/bench
+	test/bench/config --build $(B) $(BENCH_OPTIONS)
 
 deps: ## install what building and testing need (Debian 12 and 13; root)
 	test/deps.sh test
