@@ -283,7 +283,8 @@ stream_sum(const struct checksum_cache *c, struct stream *st)
 		size_t from = skip < size ? skip : size;
 
 		skip -= from;
-		rc = stream_add(st, &m, &at, s->text.data + from, size - from);
+		if (from < size)
+			rc = stream_add(st, &m, &at, s->text.data + from, size - from);
 	}
 	if (!rc)
 		rc = crypto_md5_end(&m, st->sum);

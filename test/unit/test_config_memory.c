@@ -90,6 +90,7 @@ commands_fail_whole(void **state)
 	    {"config net port\n", "edit c"},
 	    {"config net port\n", "edit a"},
 	    {"config net port\nedit c\nset comment y\nset parent b\n", "next"},
+	    {"config net port\nedit c\nnext\nedit d\nset parent c\n", "next"},
 	    {"config net port\nedit a\nset comment y\n", "next"},
 	    {"config net port\nedit a\nset comment y\n", "end"},
 	    {"config net port\nedit a\n", "set comment y"},
