@@ -135,6 +135,23 @@ offer_attrs(struct offer *o)
 		offer_text(o, o->f->schema->attrs[i].name, o->f->schema->attrs[i].help);
 }
 
+/* The names a reference may hold: keys of entries, and those that need none. */
+static void
+offer_references(struct offer *o, const struct schema_attr *a)
+{
+	bool entry;
+
+	for (size_t i = 0; i < a->refers_count; i++)
+		offer_keys(o, tree_table(o->x->tree, schema_find(tree_schema(o->x->tree), a->refers[i])));
+	for (size_t i = 0; i < a->predefined_count; i++) {
+		entry = false;
+		for (size_t k = 0; k < a->refers_count && !entry; k++)
+			entry = tree_entry(o->x->tree, a->refers[k], a->predefined[i]) != NULL;
+		if (!entry)
+			offer_text(o, a->predefined[i], "Always there.");
+	}
+}
+
 static void
 offer_values(struct offer *o, const char *word)
 {
@@ -144,8 +161,7 @@ offer_values(struct offer *o, const char *word)
 		return;
 	for (size_t i = 0; i < a->option_count; i++)
 		offer_text(o, a->options[i].name, a->options[i].help);
-	for (size_t i = 0; i < a->refers_count; i++)
-		offer_keys(o, tree_table(o->x->tree, schema_find(tree_schema(o->x->tree), a->refers[i])));
+	offer_references(o, a);
 }
 
 static void

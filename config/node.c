@@ -348,13 +348,31 @@ table_unhide(struct table *t, struct entry *e)
 	e->hidden = false;
 }
 
+static bool
+is_required(const struct entry *e, const struct schema_attr *a)
+{
+	const char *now;
+	size_t size;
+
+	if (!a->when)
+		return a->required;
+	now = entry_bytes(e, a->when, &size);
+	for (size_t i = 0; size && i < a->when_count; i++) {
+		if (!strcmp(now, a->when_values[i]))
+			return true;
+	}
+	return false;
+}
+
 int
 entry_check_required(const struct entry *e, struct err *err)
 {
 	for (size_t i = 0; i < e->schema->attr_count; i++) {
-		if (e->schema->attrs[i].required && !entry_stored(e, &e->schema->attrs[i]))
+		const struct schema_attr *a = &e->schema->attrs[i];
+
+		if (!entry_stored(e, a) && is_required(e, a))
 			return err_set(err, CLI_REQUIRED, "empty values are not allowed: attribute '%s' must be set",
-				       e->schema->attrs[i].name);
+				       a->name);
 	}
 	return CLI_OK;
 }

@@ -36,7 +36,7 @@ refs_walk(const struct entry *e, refs_fn *fn, void *ctx)
 		const char *key = NULL;
 
 		while (a->type == ATTR_REFERENCE && !rc && (key = value_next(v->text, v->size, key)))
-			rc = fn(ctx, a, key);
+			rc = schema_is_predefined(a, key) ? 0 : fn(ctx, a, key);
 	}
 	for (size_t i = 0; i < e->schema->child_count && !rc; i++) {
 		for (const struct entry *c = e->children[i].first; c && !rc; c = c->next)

@@ -13,7 +13,8 @@ struct schema_table;
 struct table;
 struct tree;
 
-/* Calls `fn` for every reference an entry holds, nested tables included, until it returns non-zero; returns that. */
+/* Calls `fn` for every reference an entry holds, nested tables included, until it returns non-zero; returns that.
+ * A predefined name is none: it needs no entry and keeps none from being deleted. */
 typedef int refs_fn(void *ctx, const struct schema_attr *a, const char *key);
 int refs_walk(const struct entry *e, refs_fn *fn, void *ctx);
 

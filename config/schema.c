@@ -187,6 +187,16 @@ schema_attr(const struct schema_table *t, const char *name)
 	return NULL;
 }
 
+bool
+schema_is_predefined(const struct schema_attr *a, const char *key)
+{
+	for (size_t i = 0; i < a->predefined_count; i++) {
+		if (!strcmp(a->predefined[i], key))
+			return true;
+	}
+	return false;
+}
+
 int
 schema_match_attr(const struct schema_table *t, const char *word, const struct schema_attr **out, struct err *e)
 {

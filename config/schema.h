@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "config/format.h"
+
 struct err;
 struct schema;
 
@@ -46,17 +48,23 @@ struct schema_attr {
 	size_t fallback_size; /* a list's default is several values one after the other, each with its NUL: all bytes */
 	size_t fallback_count;
 	enum attr_type type;
-	bool list;           /* several values, in order, each once */
-	bool required;       /* an entry without it cannot be committed: -56 */
-	bool fixed;          /* cannot be unset: -23; has a default or is required */
-	bool secret;         /* masked in every output but the saved file */
-	unsigned max_values; /* of a list */
-	size_t max_length;   /* of one value, bytes */
-	int64_t min, max;    /* of an integer */
+	enum attr_format format; /* of a string */
+	bool list;               /* several values, in order, each once */
+	bool required;           /* an entry without it cannot be committed: -56 */
+	bool fixed;              /* cannot be unset: -23; has a default or is required */
+	bool secret;             /* masked in every output but the saved file */
+	unsigned max_values;     /* of a list */
+	size_t max_length;       /* of one value, bytes */
+	int64_t min, max;        /* of an integer */
 	const struct schema_option *options;
 	size_t option_count;
 	const char *const *refers; /* table paths a reference may name: the own table or earlier ones */
 	size_t refers_count;
+	const char *const *predefined; /* names that a reference may hold and that need no entry */
+	size_t predefined_count;
+	const struct schema_attr *when; /* an earlier option of the table: required only while it has one of these */
+	const char *const *when_values;
+	size_t when_count;
 };
 
 struct schema_table {
@@ -69,6 +77,8 @@ struct schema_table {
 	size_t attr_count;
 	const struct schema_table *const *children;
 	size_t child_count;
+	const char *const *predefined; /* keys that references to the table may name though no entry has them */
+	size_t predefined_count;
 	const char *applied_by; /* "interface", "route", "global", "agent", "" … : the agent's appliers by name */
 	bool bootstrap_only;    /* `config agent`: -61 anywhere but in the bootstrap file */
 	bool unsummed;          /* left out of the checksums */
@@ -107,6 +117,8 @@ int schema_match_first(const struct schema *s, bool bootstrap, const char *const
 const struct schema_table *schema_child(const struct schema_table *t,
 					const char *name);                             /* abbreviation allowed; NULL */
 const struct schema_attr *schema_attr(const struct schema_table *t, const char *name); /* exact */
+/* True when a reference's value is a name that needs no entry. */
+bool schema_is_predefined(const struct schema_attr *a, const char *key);
 /* By abbreviation where unique. 0 or CLI_PARSE. */
 int schema_match_attr(const struct schema_table *t, const char *word, const struct schema_attr **out, struct err *e);
 

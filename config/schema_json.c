@@ -9,361 +9,9 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "config/reason.h"
+#include "config/reader.h"
 #include "config/schema.h"
 #include "config/schema_private.h"
-#include "config/value.h"
-
-enum { LENGTH_DEFAULT = 255, ITEMS_MAX = 1000 };
-
-/* JSON numbers are doubles: beyond this they are not whole any more. */
-static const int64_t WHOLE_MAX = INT64_C(1) << 53;
-static const int64_t INTEGER_MAX = UINT32_MAX;
-
-struct reader {
-	const struct schema *schema;
-	struct arena *arena;
-	struct err *e;
-	const struct schema_table **added; /* top-level tables of this file so far */
-	size_t added_count;
-};
-
-static int
-no_memory(struct reader *r)
-{
-	return err_set(r->e, -ENOMEM, "out of memory");
-}
-
-static bool
-in_list(const char *word, const char *const list[])
-{
-	for (size_t i = 0; list[i]; i++) {
-		if (!strcmp(list[i], word))
-			return true;
-	}
-	return false;
-}
-
-/* An object with no keys but these (NULL-terminated). */
-static int
-check_object(struct reader *r, const struct cJSON *obj, const char *const keys[])
-{
-	if (!json_is_object(obj))
-		return err_set(r->e, -EINVAL, "an object expected");
-	for (const struct cJSON *m = json_first(obj); m; m = json_next(m)) {
-		if (!in_list(json_key(m), keys))
-			return err_set(r->e, -EINVAL, "unknown key \"%.64s\"", json_key(m));
-	}
-	return 0;
-}
-
-/* Letters, digits and - _ . + in words; words with one space between where `words`. */
-static bool
-is_name(const char *s, bool words)
-{
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+";
-	size_t n;
-
-	if (strlen(s) > SCHEMA_NAME_MAX)
-		return false;
-	for (;;) {
-		n = strspn(s, letters);
-		if (!n || (s[n] && (!words || s[n] != ' ')))
-			return false;
-		if (!s[n])
-			return true;
-		s += n + 1;
-	}
-}
-
-static int
-read_name(struct reader *r, const struct cJSON *obj, const char *key, bool words, const char **out)
-{
-	const char *text;
-	int rc = json_get_str(obj, key, &text, r->e);
-
-	if (rc)
-		return err_set(r->e, -EINVAL, "key \"%s\": a name expected", key);
-	if (!is_name(text, words))
-		return err_set(r->e, -EINVAL, "key \"%s\": letters, digits, '-', '_', '.', '+' expected in \"%.64s\"",
-			       key, text);
-	*out = arena_text(r->arena, text);
-	return *out ? 0 : no_memory(r);
-}
-
-/* Text that may be missing: then `fallback`. */
-static int
-read_text(struct reader *r, const struct cJSON *obj, const char *key, const char *fallback, const char **out)
-{
-	const char *text = fallback;
-
-	if (json_get(obj, key) && json_get_str(obj, key, &text, r->e))
-		return -EINVAL;
-	*out = text ? arena_text(r->arena, text) : NULL;
-	return text && !*out ? no_memory(r) : 0;
-}
-
-static int
-read_bool(struct reader *r, const struct cJSON *obj, const char *key, bool *out)
-{
-	*out = false;
-	return json_get(obj, key) ? json_get_bool(obj, key, out, r->e) : 0;
-}
-
-static int
-read_int(struct reader *r, const struct cJSON *obj, const char *key, int64_t min, int64_t max, int64_t fallback,
-	 int64_t *out)
-{
-	*out = fallback;
-	return json_get(obj, key) ? json_get_int(obj, key, min, max, out, r->e) : 0;
-}
-
-static size_t
-count_items(const struct cJSON *array)
-{
-	size_t n = 0;
-
-	for (const struct cJSON *v = json_first(array); v; v = json_next(v))
-		n++;
-	return n;
-}
-
-/* An array that may be missing, and how many items it has. */
-static int
-read_array(struct reader *r, const struct cJSON *obj, const char *key, const struct cJSON **out, size_t *n)
-{
-	*out = json_get_array(obj, key);
-	if (json_get(obj, key) && !*out)
-		return err_set(r->e, -EINVAL, "key \"%s\": an array expected", key);
-	*n = count_items(*out);
-	if (*n > ITEMS_MAX)
-		return err_set(r->e, -EINVAL, "key \"%s\": at most %d items expected", key, ITEMS_MAX);
-	return 0;
-}
-
-static int
-read_type(struct reader *r, const struct cJSON *obj, enum attr_type *out)
-{
-	static const char *const names[] = {
-	    [ATTR_STRING] = "string",
-	    [ATTR_INTEGER] = "integer",
-	    [ATTR_OPTION] = "option",
-	    [ATTR_IPV4_MASK] = "ipv4-mask",
-	    [ATTR_IPV4] = "ipv4",
-	    [ATTR_IPV6] = "ipv6",
-	    [ATTR_MAC] = "mac",
-	    [ATTR_IPV6_PREFIX] = "ipv6-prefix",
-	    [ATTR_REFERENCE] = "reference",
-	    [ATTR_PASSWORD] = "password",
-	};
-	const char *text;
-
-	if (json_get_str(obj, "type", &text, r->e))
-		return -EINVAL;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (!strcmp(names[i], text)) {
-			*out = (enum attr_type)i;
-			return 0;
-		}
-	}
-	return err_set(r->e, -EINVAL, "unknown type \"%.64s\"", text);
-}
-
-/* "ping" or {"name": "ping", "help": "…"}. */
-static int
-read_option(struct reader *r, const struct cJSON *v, struct schema_option *out)
-{
-	static const char *const keys[] = {"name", "help", NULL};
-	const char *text = json_string(v);
-	int rc;
-
-	if (text) {
-		if (!is_name(text, false))
-			return err_set(r->e, -EINVAL, "option \"%.64s\": not a name", text);
-		*out = (struct schema_option){arena_text(r->arena, text), ""};
-		return out->name ? 0 : no_memory(r);
-	}
-	rc = check_object(r, v, keys);
-	if (!rc)
-		rc = read_name(r, v, "name", false, &out->name);
-	if (!rc)
-		rc = read_text(r, v, "help", "", &out->help);
-	return rc;
-}
-
-static int
-read_options(struct reader *r, const struct cJSON *obj, struct schema_attr *a)
-{
-	const struct cJSON *array;
-	struct schema_option *options;
-	size_t n, used = 0;
-	int rc = read_array(r, obj, "options", &array, &n);
-
-	if (rc)
-		return rc;
-	if ((a->type == ATTR_OPTION) != (n > 0))
-		return err_set(r->e, -EINVAL, "key \"options\": expected for type \"option\", and only there");
-	options = arena_alloc(r->arena, n * sizeof(*options));
-	if (!options)
-		return no_memory(r);
-	for (const struct cJSON *v = json_first(array); v && !rc; v = json_next(v)) {
-		rc = read_option(r, v, &options[used]);
-		for (size_t i = 0; !rc && i < used; i++) {
-			if (!strcmp(options[i].name, options[used].name))
-				rc = err_set(r->e, -EINVAL, "option \"%s\" stands twice", options[i].name);
-		}
-		used++;
-	}
-	a->options = options;
-	a->option_count = n;
-	return rc;
-}
-
-static const struct schema_table *
-find_known(const struct reader *r, const char *path)
-{
-	for (size_t i = 0; i < r->added_count; i++) {
-		if (!strcmp(r->added[i]->path, path))
-			return r->added[i];
-	}
-	return schema_find(r->schema, path);
-}
-
-/* References go back only, so that printing and installing in table order always finds what is referred to. */
-static int
-read_refers(struct reader *r, const struct cJSON *obj, const struct schema_table *top, struct schema_attr *a)
-{
-	const struct cJSON *array;
-	const char **refers;
-	size_t n, used = 0;
-	int rc = read_array(r, obj, "refers", &array, &n);
-
-	if (rc)
-		return rc;
-	if ((a->type == ATTR_REFERENCE) != (n > 0))
-		return err_set(r->e, -EINVAL, "key \"refers\": expected for type \"reference\", and only there");
-	refers = arena_alloc(r->arena, n * sizeof(*refers));
-	if (!refers)
-		return no_memory(r);
-	for (const struct cJSON *v = json_first(array); v; v = json_next(v)) {
-		const char *path = json_string(v);
-		const struct schema_table *t = path ? find_known(r, path) : NULL;
-
-		if (path && !strcmp(path, top->path))
-			t = top;
-		if (!t || t->singleton)
-			return err_set(r->e, -EINVAL, "key \"refers\": \"%.64s\" is no earlier table with entries",
-				       path ? path : "");
-		refers[used++] = t->path;
-	}
-	a->refers = refers;
-	a->refers_count = n;
-	return 0;
-}
-
-/* "default": text, or an array of texts for a list. Checked and made canonical like a `set`. */
-static int
-read_default(struct reader *r, const struct cJSON *obj, struct schema_attr *a)
-{
-	const struct cJSON *v = json_get(obj, "default");
-	const char *words[SCHEMA_VALUES_MAX];
-	struct packed p;
-	size_t n = 0;
-
-	if (!v)
-		return 0;
-	if (a->required || a->secret)
-		return err_set(r->e, -EINVAL, "key \"default\": not for a required or a secret attribute");
-	if (a->list != json_is_array(v) || (!a->list && !json_string(v)))
-		return err_set(r->e, -EINVAL, "key \"default\": %s expected", a->list ? "an array of texts" : "text");
-	if (!a->list)
-		words[n++] = json_string(v);
-	for (const struct cJSON *m = a->list ? json_first(v) : NULL; m; m = json_next(m)) {
-		if (n == SCHEMA_VALUES_MAX || !json_string(m))
-			return err_set(r->e, -EINVAL, "key \"default\": at most %d texts expected", SCHEMA_VALUES_MAX);
-		words[n++] = json_string(m);
-	}
-	if (value_pack(a, words, n, &p, r->e)) {
-		err_in(r->e, "key \"default\"");
-		return -EINVAL;
-	}
-	if (p.size > 1 || p.count > 1) {
-		char *text = arena_bytes(r->arena, p.size);
-
-		a->fallback = text ? memcpy(text, p.text, p.size) : NULL;
-		a->fallback_size = p.size;
-		a->fallback_count = p.count;
-	}
-	free(p.text);
-	return p.size > 1 && !a->fallback ? no_memory(r) : 0;
-}
-
-static int
-read_bounds(struct reader *r, const struct cJSON *obj, bool key, struct schema_attr *a)
-{
-	bool text = a->type == ATTR_STRING || a->type == ATTR_PASSWORD || a->type == ATTR_REFERENCE;
-	int64_t length, values, limit = key ? SCHEMA_KEY_MAX : SCHEMA_LENGTH_MAX;
-	int rc = 0;
-
-	if (!text && json_get(obj, "max-length"))
-		return err_set(r->e, -EINVAL, "key \"max-length\": for texts only");
-	if (a->type != ATTR_INTEGER && (json_get(obj, "min") || json_get(obj, "max")))
-		return err_set(r->e, -EINVAL, "key \"min\" or \"max\": for type \"integer\" only");
-	if (!a->list && json_get(obj, "max-values"))
-		return err_set(r->e, -EINVAL, "key \"max-values\": for lists only");
-	rc = read_int(r, obj, "max-length", 1, limit, LENGTH_DEFAULT, &length);
-	if (!rc)
-		rc = read_int(r, obj, "max-values", 1, SCHEMA_VALUES_MAX, SCHEMA_VALUES_MAX, &values);
-	if (!rc)
-		rc = read_int(r, obj, "min", -WHOLE_MAX, WHOLE_MAX, 0, &a->min);
-	if (!rc)
-		rc =
-		    read_int(r, obj, "max", a->min, WHOLE_MAX, a->min > INTEGER_MAX ? WHOLE_MAX : INTEGER_MAX, &a->max);
-	if (rc)
-		return -EINVAL;
-	a->max_length = (size_t)length;
-	a->max_values = (unsigned)values;
-	return 0;
-}
-
-static int
-read_attr(struct reader *r, const struct cJSON *obj, const struct schema_table *top, struct schema_attr *a)
-{
-	static const char *const keys[] = {"name",     "help",       "type",       "default", "list",
-					   "required", "fixed",      "secret",     "min",     "max",
-					   "options",  "max-length", "max-values", "refers",  NULL};
-	int rc = read_name(r, obj, "name", false, &a->name);
-
-	if (!rc)
-		rc = check_object(r, obj, keys);
-	if (!rc)
-		rc = read_text(r, obj, "help", "", &a->help);
-	if (!rc)
-		rc = read_type(r, obj, &a->type);
-	if (!rc)
-		rc = read_bool(r, obj, "list", &a->list);
-	if (!rc)
-		rc = read_bool(r, obj, "required", &a->required);
-	if (!rc)
-		rc = read_bool(r, obj, "fixed", &a->fixed);
-	if (!rc)
-		rc = read_bool(r, obj, "secret", &a->secret);
-	if (!rc && a->type == ATTR_PASSWORD)
-		a->secret = true;
-	if (!rc && a->secret && (a->list || (a->type != ATTR_PASSWORD && a->type != ATTR_STRING)))
-		rc = err_set(r->e, -EINVAL, "key \"secret\": for single texts only");
-	if (!rc)
-		rc = read_bounds(r, obj, false, a);
-	if (!rc)
-		rc = read_options(r, obj, a);
-	if (!rc)
-		rc = read_refers(r, obj, top, a);
-	if (!rc)
-		rc = read_default(r, obj, a);
-	if (!rc && a->fixed && !a->required && !a->fallback)
-		rc = err_set(r->e, -EINVAL, "key \"fixed\": a default or \"required\" expected with it");
-	return rc;
-}
 
 static int
 read_attrs(struct reader *r, const struct cJSON *obj, const struct schema_table *top, struct schema_table *t)
@@ -371,15 +19,15 @@ read_attrs(struct reader *r, const struct cJSON *obj, const struct schema_table 
 	const struct cJSON *array;
 	struct schema_attr *attrs;
 	size_t n, used = 0;
-	int rc = read_array(r, obj, "attributes", &array, &n);
+	int rc = reader_array(r, obj, "attributes", &array, &n);
 
 	if (rc)
 		return rc;
 	attrs = arena_alloc(r->arena, n * sizeof(*attrs));
 	if (!attrs)
-		return no_memory(r);
+		return reader_no_memory(r);
 	for (const struct cJSON *v = json_first(array); v && !rc; v = json_next(v), used++) {
-		rc = read_attr(r, v, top, &attrs[used]);
+		rc = reader_attr(r, v, top, attrs, used);
 		for (size_t i = 0; !rc && i < used; i++) {
 			if (!strcmp(attrs[i].name, attrs[used].name))
 				rc = err_set(r->e, -EINVAL, "a second one of that name");
@@ -398,28 +46,20 @@ read_attrs(struct reader *r, const struct cJSON *obj, const struct schema_table 
 static int
 read_key(struct reader *r, const struct cJSON *obj, struct schema_table *t)
 {
-	static const char *const keys[] = {"name", "help", "type", "min", "max", "max-length", NULL};
 	const struct cJSON *key = json_get(obj, "key");
 	int rc;
 
 	t->singleton = !key;
 	if (!key)
-		return 0;
-	rc = check_object(r, key, keys);
-	if (!rc)
-		rc = read_name(r, key, "name", false, &t->key.name);
-	if (!rc)
-		rc = read_text(r, key, "help", "", &t->key.help);
-	if (!rc)
-		rc = read_type(r, key, &t->key.type);
-	if (!rc && t->key.type != ATTR_STRING && t->key.type != ATTR_INTEGER)
-		rc = err_set(r->e, -EINVAL, "type \"string\" or \"integer\" expected");
-	if (!rc)
-		rc = read_bounds(r, key, true, &t->key);
-	t->key.required = true;
-	if (rc)
+		return json_get(obj, "predefined")
+			   ? err_set(r->e, -EINVAL, "key \"predefined\": for tables with a key only")
+			   : 0;
+	rc = reader_key(r, key, &t->key);
+	if (rc) {
 		err_in(r->e, "key \"key\"");
-	return rc;
+		return rc;
+	}
+	return reader_predefined(r, obj, &t->key, &t->predefined, &t->predefined_count);
 }
 
 static int read_table(struct reader *r, const struct cJSON *obj, const struct schema_table *top,
@@ -432,7 +72,7 @@ read_children(struct reader *r, const struct cJSON *obj, const struct schema_tab
 	const struct schema_table **children;
 	struct schema_table *tables;
 	size_t n, used = 0, depth = 0;
-	int rc = read_array(r, obj, "tables", &array, &n);
+	int rc = reader_array(r, obj, "tables", &array, &n);
 
 	if (rc)
 		return rc;
@@ -443,7 +83,7 @@ read_children(struct reader *r, const struct cJSON *obj, const struct schema_tab
 	tables = arena_alloc(r->arena, n * sizeof(*tables));
 	children = arena_alloc(r->arena, n * sizeof(*children));
 	if (!tables || !children)
-		return no_memory(r);
+		return reader_no_memory(r);
 	for (const struct cJSON *v = json_first(array); v && !rc; v = json_next(v), used++) {
 		rc = read_table(r, v, top, t, &tables[used]);
 		children[used] = &tables[used];
@@ -462,12 +102,12 @@ static int
 read_placing(struct reader *r, const struct cJSON *obj, struct schema_table *t)
 {
 	const char *scope = "global";
-	int rc = read_text(r, obj, "applied-by", "", &t->applied_by);
+	int rc = reader_text(r, obj, "applied-by", "", &t->applied_by);
 
 	if (!rc)
-		rc = read_bool(r, obj, "bootstrap-only", &t->bootstrap_only);
+		rc = reader_bool(r, obj, "bootstrap-only", &t->bootstrap_only);
 	if (!rc)
-		rc = read_bool(r, obj, "unsummed", &t->unsummed);
+		rc = reader_bool(r, obj, "unsummed", &t->unsummed);
 	if (!rc && json_get(obj, "scope"))
 		rc = json_get_str(obj, "scope", &scope, r->e);
 	if (!rc && strcmp(scope, "global") && strcmp(scope, "vdom"))
@@ -481,16 +121,16 @@ read_table(struct reader *r, const struct cJSON *obj, const struct schema_table 
 	   struct schema_table *t)
 {
 	static const char *const nested_keys[] = {"path", "help", "key", "attributes", "tables", NULL};
-	static const char *const keys[] = {"path",       "help",           "key",      "attributes", "tables",
-					   "applied-by", "bootstrap-only", "unsummed", "scope",      NULL};
-	int rc = read_name(r, obj, "path", !parent, &t->path);
+	static const char *const keys[] = {"path",           "help",     "key",   "attributes", "tables", "applied-by",
+					   "bootstrap-only", "unsummed", "scope", "predefined", NULL};
+	int rc = reader_name(r, obj, "path", parent ? NAME_WORD : NAME_WORDS, &t->path);
 
 	t->parent = parent;
 	t->applied_by = "";
 	if (!rc)
-		rc = check_object(r, obj, parent ? nested_keys : keys);
+		rc = reader_check_object(r, obj, parent ? nested_keys : keys);
 	if (!rc)
-		rc = read_text(r, obj, "help", "", &t->help);
+		rc = reader_text(r, obj, "help", "", &t->help);
 	if (!rc && !parent)
 		rc = read_placing(r, obj, t);
 	if (!rc)
@@ -511,11 +151,14 @@ read_file(struct reader *r, const struct cJSON *root)
 	static const char *const keys[] = {"$schema", "tables", NULL};
 	const struct cJSON *array;
 	struct schema_table *tables;
+	const char *form;
 	size_t n;
-	int rc = check_object(r, root, keys);
+	int rc = reader_check_object(r, root, keys);
 
 	if (!rc)
-		rc = read_array(r, root, "tables", &array, &n);
+		rc = reader_text(r, root, "$schema", "", &form); /* for editors */
+	if (!rc)
+		rc = reader_array(r, root, "tables", &array, &n);
 	if (rc)
 		return rc;
 	if (!n)
@@ -523,12 +166,12 @@ read_file(struct reader *r, const struct cJSON *root)
 	tables = arena_alloc(r->arena, n * sizeof(*tables));
 	r->added = arena_alloc(r->arena, n * sizeof(*r->added));
 	if (!tables || !r->added)
-		return no_memory(r);
+		return reader_no_memory(r);
 	for (const struct cJSON *v = json_first(array); v && !rc; v = json_next(v)) {
 		struct schema_table *t = &tables[r->added_count];
 
 		rc = read_table(r, v, t, NULL, t);
-		if (!rc && find_known(r, t->path))
+		if (!rc && reader_find_table(r, t->path))
 			rc = err_set(r->e, -EEXIST, "table \"%s\" exists already", t->path);
 		t->index = (unsigned)(r->schema->count + r->added_count);
 		if (!rc)
@@ -564,14 +207,14 @@ schema_add_json(struct schema *s, const char *name, const char *text, size_t len
 	int rc;
 
 	if (!src) {
-		rc = no_memory(&r);
+		rc = reader_no_memory(&r);
 		goto out;
 	}
 	r.arena = &src->arena;
 	root = json_parse(text, len, &why);
 	rc = root ? read_file(&r, root) : -EINVAL;
 	if (!rc && keep(s, &r, src))
-		rc = no_memory(&r);
+		rc = reader_no_memory(&r);
 	if (!rc)
 		src = NULL;
 out:

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "config/codes.h"
+#include "config/format.h"
 #include "config/reason.h"
 #include "config/schema.h"
 
@@ -72,13 +73,18 @@ static int
 pack_text(const struct schema_attr *a, const char *word, struct buf *b, struct err *e)
 {
 	bool lines = a->type != ATTR_REFERENCE;
+	char text[FORMAT_TEXT];
+	int rc;
 
 	if (strlen(word) > a->max_length)
 		return err_set(e, CLI_TOO_LONG, "value too long: attribute '%s' takes at most %zu bytes, not %zu",
 			       a->name, a->max_length, strlen(word));
 	if (!is_clean(word, lines))
 		return reason_value(e, CLI_INVALID, a, word, "UTF-8 text without control characters");
-	return put(b, word, e);
+	if (a->format == FORMAT_FREE || (!*word && !a->fallback)) /* "" is the way to none */
+		return put(b, word, e);
+	rc = format_canonical(a->format, word, text);
+	return rc ? reason_value(e, rc, a, word, format_expected(a->format)) : put(b, text, e);
 }
 
 /* "ENC text" is one value in two words. The mask that stands in for a secret must never become one. */
@@ -229,20 +235,10 @@ pack_ipv6_prefix(const struct schema_attr *a, const char *word, struct buf *b, s
 static int
 pack_mac(const struct schema_attr *a, const char *word, struct buf *b, struct err *e)
 {
-	char hex[13], text[18];
-	uint8_t mac[6];
-	size_t n = strlen(word);
+	char text[FORMAT_MAC_TEXT];
 
-	for (size_t i = 0; n == 17 && i < 6; i++) {
-		hex[2 * i] = word[3 * i];
-		hex[2 * i + 1] = word[3 * i + 1];
-		if (i < 5 && word[3 * i + 2] != ':')
-			n = 0;
-	}
-	hex[12] = '\0';
-	if (n != 17 || text_unhex(mac, sizeof(mac), hex))
+	if (format_mac(word, text))
 		return reason_value(e, CLI_INVALID, a, word, "a MAC address, XX:XX:XX:XX:XX:XX");
-	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
 	return put(b, text, e);
 }
 

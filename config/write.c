@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "config/format.h"
 #include "config/node.h"
 #include "config/order.h"
 #include "config/print.h"
@@ -114,7 +115,9 @@ write_delete(struct writer *w, const struct entry *e)
 static bool
 is_quoted(const struct schema_attr *a)
 {
-	return a->type == ATTR_STRING || a->type == ATTR_REFERENCE || a->type == ATTR_PASSWORD;
+	if (a->type == ATTR_STRING)
+		return format_is_quoted(a->format);
+	return a->type == ATTR_REFERENCE || a->type == ATTR_PASSWORD;
 }
 
 void

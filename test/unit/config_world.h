@@ -54,6 +54,18 @@ static const char world_schema[] =
 "{\"path\":\"hidden\",\"unsummed\":true,\"attributes\":[{\"name\":\"a\",\"type\":\"string\"},{\"name\":\"ab\",\"type\":\"string\"},{\"name\":\"abc\",\"type\":\"string\"}]},"
 "{\"path\":\"boot\",\"bootstrap-only\":true,\"attributes\":[{\"name\":\"file\",\"type\":\"string\",\"default\":\"/f\"}]}"
 "]}";
+/* More tables, for those who want them: names that need no entry, and attributes that are required at times. */
+static const char world_shop[] =
+"{\"tables\":["
+"{\"path\":\"shop item\",\"key\":{\"name\":\"name\",\"type\":\"string\",\"max-length\":15},\"predefined\":[\"all\",\"none\"],\"attributes\":["
+" {\"name\":\"kind\",\"type\":\"option\",\"options\":[\"plain\",\"host\",\"range\"],\"default\":\"plain\"},"
+" {\"name\":\"name\",\"type\":\"string\",\"format\":\"fqdn\",\"required-when\":{\"kind\":[\"host\"]}},"
+" {\"name\":\"ports\",\"type\":\"string\",\"format\":\"port-range\",\"list\":true,\"required-when\":{\"kind\":[\"host\",\"range\"]}},"
+" {\"name\":\"part\",\"type\":\"reference\",\"list\":true,\"refers\":[\"shop item\"]}]},"
+"{\"path\":\"shop rule\",\"key\":{\"name\":\"id\",\"type\":\"integer\"},\"attributes\":["
+" {\"name\":\"item\",\"type\":\"reference\",\"list\":true,\"refers\":[\"shop item\"]},"
+" {\"name\":\"port\",\"type\":\"reference\",\"refers\":[\"net port\"],\"predefined\":[\"any\"],\"default\":\"any\"}]}"
+"]}";
 /* clang-format on */
 
 struct world {
@@ -154,6 +166,17 @@ static inline struct world *
 world_new(void)
 {
 	return world_new_on(world_schema_new());
+}
+
+static inline struct world *
+world_new_shop(void)
+{
+	struct schema *s = world_schema_new();
+	struct err e = ERR_NONE;
+
+	if (schema_add_json(s, "shop.json", world_shop, strlen(world_shop), &e))
+		fail_msg("%s", e.text);
+	return world_new_on(s);
 }
 
 static inline void

@@ -34,6 +34,15 @@ static const struct {
     {"attributes", "config net port\nedit a\n", {"set", "i"}, "ip|ip6"},
     {"options", "config net port\nedit a\n", {"set", "type", "v"}, "vlan|vxlan"},
     {"keys of another table", "config net route\nedit 1\n", {"set", "device", ""}, "a|b"},
+    {"keys, and names that need no entry",
+     "config shop item\nedit x\nend\nconfig shop rule\nedit 1\n",
+     {"set", "item", ""},
+     "x|all|none"},
+    {"names of one attribute", "config shop rule\nedit 1\n", {"set", "port", ""}, "a|b|any"},
+    {"a name that has an entry",
+     "config shop item\nedit all\nend\nconfig shop rule\nedit 1\n",
+     {"set", "item", "a"},
+     "all"},
     {"nothing for a text", "config net port\nedit a\n", {"set", "comment", ""}, ""},
     {"nothing after unset", "config net port\nedit a\n", {"unset", "type", ""}, ""},
     {"unknown attribute", "config net port\nedit a\n", {"set", "no", ""}, ""},
@@ -44,7 +53,7 @@ candidates_are_offered(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct world *w = world_new();
+		struct world *w = strstr(cases[i].place, "shop") ? world_new_shop() : world_new();
 		struct buf b = BUF_INIT(4096);
 		char joined[512] = "";
 		size_t n = 0;

@@ -63,6 +63,39 @@ attributes_are_changed(void **state)
 	}
 }
 
+/* "host" wants a name and ports, "range" wants ports, "plain" wants nothing. */
+static void
+some_attributes_are_required_at_times(void **state)
+{
+	static const struct {
+		const char *what, *text, *codes, *missing;
+	} cases[] = {
+	    {"not as it is", "next", "0", NULL},
+	    {"not where it says so", "set kind plain\nnext", "0 0", NULL},
+	    {"missing", "set kind host\nset ports 80\nnext", "0 0 -56", "'name'"},
+	    {"another missing", "set kind host\nset name a.b\nnext", "0 0 -56", "'ports'"},
+	    {"missing in another case", "set kind range\nnext", "0 -56", "'ports'"},
+	    {"unset again", "set kind range\nset ports 80\nunset ports\nnext", "0 0 0 -56", "'ports'"},
+	    {"empty", "set kind range\nset ports \"\"\nnext", "0 0 -56", "'ports'"},
+	    {"all there", "set ports 80\nset name a.b\nset kind host\nnext", "0 0 0 0", NULL},
+	    {"needed no more", "set kind range\nunset kind\nnext", "0 0 0", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct world *w = world_new_shop();
+
+		print_message("  %s\n", cases[i].what);
+		assert_int_equal(world_run(w, "config shop item\nedit a\n"), 0);
+		world_run(w, cases[i].text);
+		assert_string_equal(w->codes, cases[i].codes);
+		if (cases[i].missing)
+			assert_non_null(strstr(w->err.text, cases[i].missing));
+		assert_int_equal(tree_entry(w->tree, "shop item", "a") != NULL, cases[i].missing == NULL);
+		world_free(w);
+	}
+}
+
 static void
 fixed_attributes_stay(void **state)
 {
@@ -81,6 +114,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(attributes_are_changed),
+	    cmocka_unit_test(some_attributes_are_required_at_times),
 	    cmocka_unit_test(fixed_attributes_stay),
 	};
 

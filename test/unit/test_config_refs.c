@@ -55,6 +55,53 @@ used_entries_stay(void **state)
 }
 
 static void
+predefined_names_need_no_entry(void **state)
+{
+	static const struct {
+		const char *what, *text, *codes;
+	} cases[] = {
+	    {"no such name", "config shop rule\nedit 1\nset item some\nend\n", "0 0 0 -3"},
+	    {"one among predefined ones", "config shop rule\nedit 1\nset item all some none\nend\n", "0 0 0 -3"},
+	    {"of another attribute", "config shop rule\nedit 1\nset item any\nend\n", "0 0 0 -3"},
+	    {"of another table", "config shop rule\nedit 1\nset port all\nend\n", "0 0 0 -3"},
+	    {"of this attribute alone", "config net route\nedit 1\nset device any\nend\n", "0 0 0 -3"},
+	    {"not in the case they are written in", "config shop rule\nedit 1\nset item ALL\nend\n", "0 0 0 -3"},
+	    {"of the table", "config shop rule\nedit 1\nset item all none\nend\n", "0 0 0 0"},
+	    {"of the attribute", "config shop rule\nedit 1\nset port any\nend\n", "0 0 0 0"},
+	    {"inside the table itself", "config shop item\nedit a\nset part all\nend\n", "0 0 0 0"},
+	    {"not an entry to delete", "config shop item\ndelete all\nend\n", "0 -3 0"},
+	    {"made an entry", "config shop item\nedit all\nend\nconfig shop rule\nedit 1\nset item all\nend\n",
+	     "0 0 0 0 0 0 0"},
+	    {"and deleted although it is named",
+	     "config shop rule\nedit 1\nset item all\nend\nconfig shop item\nedit all\nnext\ndelete all\nend\n",
+	     "0 0 0 0 0 0 0 0 0"},
+	    {"and renamed although it is named",
+	     "config shop rule\nedit 1\nset item all\nend\nconfig shop item\nedit all\nnext\nrename all to b\nend\n",
+	     "0 0 0 0 0 0 0 0 0"},
+	    {"another name is not deleted",
+	     "config shop item\nedit a\nend\nconfig shop rule\nedit 1\nset item all a\nend\n"
+	     "config shop item\ndelete a\nend\n",
+	     "0 0 0 0 0 0 0 0 -23 0"},
+	    {"no loop through one", "config shop item\nedit a\nset part all\nnext\nedit all\nset part a\nend\n",
+	     "0 0 0 0 0 0 0"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct world *w = world_new_shop();
+		char *text;
+
+		print_message("  %s\n", cases[i].what);
+		world_run(w, cases[i].text);
+		assert_string_equal(w->codes, cases[i].codes);
+		text = world_text_of(w->tree, PRINT_SECRETS);
+		assert_null(strstr(text, "edit \"none\""));
+		free(text);
+		world_free(w);
+	}
+}
+
+static void
 loops_are_refused(void **state)
 {
 	static const struct {
@@ -140,6 +187,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(used_entries_stay),
+	    cmocka_unit_test(predefined_names_need_no_entry),
 	    cmocka_unit_test(loops_are_refused),
 	    cmocka_unit_test(counts_stay_true),
 	    cmocka_unit_test(tables_know_whether_they_refer_to_themselves),

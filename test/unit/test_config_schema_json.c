@@ -5,102 +5,76 @@
 #include "base/file.h"
 #include "config_world.h"
 
-#define TABLE(inside) "{\"tables\":[{\"path\":\"t\"," inside "}]}"
-#define ATTR(inside) TABLE("\"attributes\":[{\"name\":\"a\"," inside "}]")
-
 static int
 add(struct schema *s, const char *text, struct err *e)
 {
 	return schema_add_json(s, "f.json", text, strlen(text), e);
 }
 
+/* One line off the text, without its end; NULL after the last. */
+static char *
+next_line(char **text)
+{
+	char *line = *text;
+
+	if (!*line)
+		return NULL;
+	*text += strcspn(line, "\n");
+	if (**text)
+		*(*text)++ = '\0';
+	return line;
+}
+
+static void
+check_case(struct schema *s, const char *what, const char *verdict, const char *reason, const char *file)
+{
+	size_t known = schema_count(s);
+	struct err e = ERR_NONE;
+	int rc = add(s, file, &e);
+
+	print_message("  %s\n", what);
+	if (!strcmp(verdict, "good")) {
+		if (rc)
+			fail_msg("%s", e.text);
+		assert_true(schema_count(s) > known);
+		return;
+	}
+	assert_int_not_equal(rc, 0);
+	assert_memory_equal(e.text, "f.json: ", 8);
+	if (!strstr(e.text, reason))
+		fail_msg("%s", e.text);
+	assert_int_equal(schema_count(s), known);
+}
+
+/* test_schema.py runs the same cases through a validator and etc/schema.schema.json. */
 static void
 files_are_checked(void **state)
 {
-	static const struct {
-		const char *what, *text, *reason;
-	} cases[] = {
-	    {"no JSON", "{", "f.json: JSON: not valid"},
-	    {"not an object", "[]", "an object expected"},
-	    {"no tables", "{}", "key \"tables\": at least one expected"},
-	    {"tables no array", "{\"tables\":{}}", "key \"tables\": an array expected"},
-	    {"unknown key in the file", "{\"tabels\":[]}", "unknown key \"tabels\""},
-	    {"unknown key in a table", TABLE("\"keys\":{}"), "table \"t\": unknown key \"keys\""},
-	    {"unknown key in an attribute", ATTR("\"type\":\"ipv4\",\"fixde\":true"), "unknown key \"fixde\""},
-	    {"table without a path", "{\"tables\":[{}]}", "key \"path\": a name expected"},
-	    {"bad path", "{\"tables\":[{\"path\":\"a  b\"}]}", "key \"path\": letters"},
-	    {"slash in a path", "{\"tables\":[{\"path\":\"../x\"}]}", "key \"path\": letters"},
-	    {"path ends with a blank", "{\"tables\":[{\"path\":\"a \"}]}", "key \"path\": letters"},
-	    {"table twice", "{\"tables\":[{\"path\":\"t\"},{\"path\":\"t\"}]}", "exists already"},
-	    {"table known", "{\"tables\":[{\"path\":\"net port\"}]}", "table \"net port\" exists already"},
-	    {"nested table with two words", TABLE("\"tables\":[{\"path\":\"a b\"}]"), "key \"path\""},
-	    {"nested table twice", TABLE("\"tables\":[{\"path\":\"a\"},{\"path\":\"a\"}]"), "table \"a\" stands twice"},
-	    {"nested table with a placing", TABLE("\"tables\":[{\"path\":\"a\",\"unsummed\":true}]"),
-	     "unknown key \"unsummed\""},
-	    {"nested too deep",
-	     TABLE("\"tables\":[{\"path\":\"b\",\"tables\":[{\"path\":\"c\",\"tables\":[{\"path\":\"d\",\"tables\":["
-		   "{\"path\":\"e\",\"tables\":[{\"path\":\"f\"}]}]}]}]}]"),
-	     "tables nested more than 4 deep"},
-	    {"bad scope", TABLE("\"scope\":\"box\""), "key \"scope\""},
-	    {"bad flag", TABLE("\"unsummed\":1"), "key \"unsummed\": true or false"},
-	    {"key of another type", TABLE("\"key\":{\"name\":\"k\",\"type\":\"ipv4\"}"), "\"string\" or \"integer\""},
-	    {"key too long", TABLE("\"key\":{\"name\":\"k\",\"type\":\"string\",\"max-length\":256}"),
-	     "\"max-length\""},
-	    {"key without a name", TABLE("\"key\":{\"type\":\"string\"}"), "key \"key\": key \"name\""},
-	    {"attribute without a type", ATTR("\"help\":\"x\""), "attribute \"a\": key \"type\" is missing"},
-	    {"attribute without a name", TABLE("\"attributes\":[{}]"), "attribute 1: key \"name\""},
-	    {"unknown type", ATTR("\"type\":\"float\""), "unknown type \"float\""},
-	    {"attribute twice",
-	     TABLE("\"attributes\":[{\"name\":\"a\",\"type\":\"ipv4\"},{\"name\":\"a\",\"type\":\"ipv4\"}]"),
-	     "a second one of that name"},
-	    {"option without options", ATTR("\"type\":\"option\""), "key \"options\": expected"},
-	    {"options elsewhere", ATTR("\"type\":\"ipv4\",\"options\":[\"a\"]"), "key \"options\": expected"},
-	    {"option twice", ATTR("\"type\":\"option\",\"options\":[\"a\",{\"name\":\"a\"}]"),
-	     "option \"a\" stands twice"},
-	    {"bad option", ATTR("\"type\":\"option\",\"options\":[\"a b\"]"), "option \"a b\": not a name"},
-	    {"reference without refers", ATTR("\"type\":\"reference\""), "key \"refers\": expected"},
-	    {"reference to nothing", ATTR("\"type\":\"reference\",\"refers\":[\"no\"]"), "\"no\" is no earlier table"},
-	    {"reference to a singleton", ATTR("\"type\":\"reference\",\"refers\":[\"box global\"]"),
-	     "no earlier table"},
-	    {"reference to a later table",
-	     "{\"tables\":[{\"path\":\"t\",\"attributes\":[{\"name\":\"a\",\"type\":\"reference\",\"refers\":[\"u\"]}]}"
-	     ","
-	     "{\"path\":\"u\",\"key\":{\"name\":\"k\",\"type\":\"string\"}}]}",
-	     "\"u\" is no earlier table"},
-	    {"length of a number", ATTR("\"type\":\"integer\",\"max-length\":3"), "for texts only"},
-	    {"range of a text", ATTR("\"type\":\"string\",\"min\":3"), "\"integer\" only"},
-	    {"empty range", ATTR("\"type\":\"integer\",\"min\":3,\"max\":2"), "key \"max\""},
-	    {"values of a single", ATTR("\"type\":\"ipv4\",\"max-values\":3"), "for lists only"},
-	    {"too many values", ATTR("\"type\":\"ipv4\",\"list\":true,\"max-values\":1001"), "key \"max-values\""},
-	    {"default out of range", ATTR("\"type\":\"integer\",\"max\":9,\"default\":\"10\""),
-	     "key \"default\": value"},
-	    {"default of a wrong type", ATTR("\"type\":\"integer\",\"default\":3"), "key \"default\": text expected"},
-	    {"default of a list", ATTR("\"type\":\"ipv4\",\"list\":true,\"default\":\"1.1.1.1\""), "an array of texts"},
-	    {"number in the default of a list", ATTR("\"type\":\"string\",\"list\":true,\"default\":[1]"),
-	     "texts expected"},
-	    {"default no option", ATTR("\"type\":\"option\",\"options\":[\"a\"],\"default\":\"b\""), "key \"default\""},
-	    {"default of a required one", ATTR("\"type\":\"ipv4\",\"required\":true,\"default\":\"1.1.1.1\""),
-	     "not for a"},
-	    {"default of a secret", ATTR("\"type\":\"password\",\"default\":\"x\""), "not for a"},
-	    {"secret number", ATTR("\"type\":\"integer\",\"secret\":true"), "key \"secret\""},
-	    {"fixed without a default", ATTR("\"type\":\"ipv4\",\"fixed\":true"), "key \"fixed\""},
-	    {"flag of a wrong type", ATTR("\"type\":\"ipv4\",\"list\":\"yes\""), "key \"list\""},
-	};
-	struct schema *s = world_schema_new();
-	size_t known = schema_count(s);
+	char *text, *at, *line;
+	unsigned good = 0, bad = 0;
+	struct err e = ERR_NONE;
+	size_t len;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct err e = ERR_NONE;
+	if (file_read("test/golden/schema/cases", SCHEMA_FILE_MAX, &text, &len, &e))
+		fail_msg("%s", e.text);
+	at = text;
+	while ((line = next_line(&at))) {
+		char what[128], verdict[16], reason[128] = "";
+		struct schema *s;
 
-		print_message("  %s\n", cases[i].what);
-		assert_int_not_equal(add(s, cases[i].text, &e), 0);
-		assert_memory_equal(e.text, "f.json: ", 8);
-		if (!strstr(e.text, cases[i].reason))
-			fail_msg("%s", e.text);
-		assert_int_equal(schema_count(s), known);
+		if (!*line || *line == '#')
+			continue;
+		assert_in_range(sscanf(line, "%127[^|]| %15s | %127[^\n]", what, verdict, reason), 2, 3);
+		*(strcmp(verdict, "good") ? &bad : &good) += 1;
+		s = world_schema_new();
+		line = next_line(&at);
+		assert_non_null(line);
+		check_case(s, what, verdict, reason, line);
+		schema_free(s);
 	}
-	schema_free(s);
+	assert_true(good >= 2 && bad >= 80);
+	free(text);
 }
 
 static void
@@ -115,9 +89,13 @@ a_file_is_added_whole(void **state)
 	    add(s,
 		"{\"$schema\":\"x\",\"tables\":[{\"path\":\"a b\",\"help\":\"H\",\"applied-by\":\"handler\","
 		"\"scope\":\"vdom\",\"unsummed\":true,\"key\":{\"name\":\"k\",\"type\":\"integer\"},"
+		"\"predefined\":[\"007\"],"
 		"\"attributes\":[{\"name\":\"x\",\"type\":\"ipv4-mask\",\"list\":true,"
 		"\"default\":[\"10.0.0.0/8\",\"11.0.0.0/8\"]},"
-		"{\"name\":\"y\",\"type\":\"reference\",\"refers\":[\"a b\",\"net port\"]}]}]}",
+		"{\"name\":\"k\",\"type\":\"option\",\"options\":[\"p\",\"q/r\",\"s\"]},"
+		"{\"name\":\"f\",\"type\":\"string\",\"format\":\"uuid\",\"required-when\":{\"k\":[\"s\",\"q/\"]}},"
+		"{\"name\":\"y\",\"type\":\"reference\",\"refers\":[\"a b\",\"net port\"],"
+		"\"predefined\":[\"any\",\"7\"]}]}]}",
 		NULL),
 	    0);
 	t = schema_find(s, "a b");
@@ -130,7 +108,18 @@ a_file_is_added_whole(void **state)
 	a = schema_attr(t, "x");
 	assert_string_equal(a->fallback, "10.0.0.0 255.0.0.0");
 	assert_int_equal(a->fallback_count, 2);
-	assert_int_equal(schema_attr(t, "y")->refers_count, 2);
+	assert_int_equal(t->predefined_count, 1);
+	assert_string_equal(t->predefined[0], "7");
+	a = schema_attr(t, "f");
+	assert_int_equal(a->format, FORMAT_UUID);
+	assert_ptr_equal(a->when, schema_attr(t, "k"));
+	assert_int_equal(a->when_count, 2);
+	assert_string_equal(a->when_values[1], "q/r");
+	a = schema_attr(t, "y");
+	assert_int_equal(a->refers_count, 2);
+	assert_int_equal(a->predefined_count, 2); /* its own and the table's, each once */
+	assert_true(schema_is_predefined(a, "any") && schema_is_predefined(a, "7"));
+	assert_false(schema_is_predefined(a, "8"));
 	schema_free(s);
 }
 

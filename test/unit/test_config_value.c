@@ -16,6 +16,18 @@ static const struct schema_attr ref = {.name = "r", .type = ATTR_REFERENCE, .max
 static const struct schema_attr password = {.name = "p", .type = ATTR_PASSWORD, .max_length = 8, .secret = true};
 static const struct schema_attr texts = {
     .name = "l", .type = ATTR_STRING, .max_length = 8, .list = true, .max_values = 3};
+static const struct schema_attr ports = {
+    .name = "s", .type = ATTR_STRING, .format = FORMAT_PORT_RANGE, .max_length = 20, .list = true, .max_values = 3};
+static const struct schema_attr hour = {.name = "h", .type = ATTR_STRING, .format = FORMAT_TIME, .max_length = 5};
+static const struct schema_attr noon = {.name = "h",
+					.type = ATTR_STRING,
+					.format = FORMAT_TIME,
+					.max_length = 5,
+					.fallback = "12:00",
+					.fallback_size = 6,
+					.fallback_count = 1};
+static const struct schema_attr range = {
+    .name = "g", .type = ATTR_STRING, .format = FORMAT_IPV4_RANGE, .max_length = 31};
 static const struct schema_attr nets = {.name = "ms", .type = ATTR_IPV4_MASK, .list = true, .max_values = 3};
 
 static void
@@ -41,6 +53,16 @@ values_are_checked_and_canonical(void **state)
 	    {"text in UTF-8", &text8, {"\xf0\x9f\x98\x80"}, CLI_OK, "\xf0\x9f\x98\x80"},
 	    {"text with lines", &text8, {"a\n\tb"}, CLI_OK, "a\n\tb"},
 	    {"empty text", &text8, {""}, CLI_OK, ""},
+
+	    {"text out of form", &hour, {"noon"}, CLI_INVALID, NULL},
+	    {"text out of form, and too long", &hour, {"012:00"}, CLI_TOO_LONG, NULL},
+	    {"address out of form", &range, {"10.0.0.9-10.0.0.1"}, CLI_BAD_ADDRESS, NULL},
+	    {"no text in place of a default", &noon, {""}, CLI_INVALID, NULL},
+	    {"no text where none is the default", &hour, {""}, CLI_OK, ""},
+	    {"text of a form", &hour, {"8:00"}, CLI_OK, "08:00"},
+	    {"texts, one out of form", &ports, {"80", "x"}, CLI_INVALID, NULL},
+	    {"texts that mean the same", &ports, {"80", "80-80"}, CLI_DUPLICATE, NULL},
+	    {"texts of a form", &ports, {"443", "80-81"}, CLI_OK, "443|80-81"},
 
 	    {"number too small", &number, {"-6"}, CLI_INVALID, NULL},
 	    {"number too large", &number, {"101"}, CLI_INVALID, NULL},
