@@ -32,8 +32,15 @@ schema_builtin:
 	schema_file "10-system-global.json"
 	schema_file "20-system-interface.json"
 	schema_file "30-router-static.json"
+	schema_file "35-system-admin.json"
 	schema_file "40-system-central-management.json"
 	schema_file "50-system-dm.json"
+	schema_file "60-system-autoupdate.json"
+	schema_file "65-log-syslogd.json"
+	schema_file "70-firewall-address.json"
+	schema_file "71-firewall-addrgrp.json"
+	schema_file "72-firewall-service.json"
+	schema_file "73-firewall-policy.json"
 	schema_file "90-agent.json"
 
 .Lfiles_end:

@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "config/codes.h"
 
-enum { LABEL_MAX = 63, MAC_BYTES = 6, HOURS = 24, MINUTES = 60 };
+enum { LABEL_MAX = 63, MAC_BYTES = 6, HOURS = 24, MINUTES = 60, PORTS_TEXT = 16 };
 
 /* The part of `word` before the first `c` into `left`; *right is what follows it, or NULL where there is none. */
 static int
@@ -59,14 +59,21 @@ take_fqdn(const char *word, char *dst)
 }
 
 static int
-take_host(const char *word, char *dst)
+take_address(const char *word, char *dst)
 {
 	struct addr a;
 
-	if (!addr_parse_host(word, &a)) {
-		addr_host(dst, &a);
+	if (addr_parse_host(word, &a))
+		return -EINVAL;
+	addr_host(dst, &a);
+	return 0;
+}
+
+static int
+take_host(const char *word, char *dst)
+{
+	if (!take_address(word, dst))
 		return 0;
-	}
 	return is_fqdn(word, false) ? text_copy(dst, FORMAT_TEXT, word) : -EINVAL;
 }
 
@@ -131,7 +138,7 @@ take_mac_range(const char *word, char *dst)
 
 /* "80" or "80-90"; two equal ports are one. */
 static int
-take_ports(const char *word, char *dst, size_t size)
+take_ports(const char *word, char *dst)
 {
 	uint64_t low, high;
 	const char *last;
@@ -143,21 +150,21 @@ take_ports(const char *word, char *dst, size_t size)
 	if (last && (text_u64(last, UINT16_MAX, &high) || high < low))
 		return -EINVAL;
 	if (high > low)
-		snprintf(dst, size, "%" PRIu64 "-%" PRIu64, low, high);
+		snprintf(dst, PORTS_TEXT, "%" PRIu64 "-%" PRIu64, low, high);
 	else
-		snprintf(dst, size, "%" PRIu64, low);
+		snprintf(dst, PORTS_TEXT, "%" PRIu64, low);
 	return 0;
 }
 
 static int
 take_port_range(const char *word, char *dst)
 {
-	char first[16], to[16], from[16] = "";
+	char first[PORTS_TEXT], to[PORTS_TEXT], from[PORTS_TEXT] = "";
 	const char *source;
 
-	if (split(word, ':', first, sizeof(first), &source) || take_ports(first, to, sizeof(to)))
+	if (split(word, ':', first, sizeof(first), &source) || take_ports(first, to))
 		return -EINVAL;
-	if (source && take_ports(source, from, sizeof(from)))
+	if (source && take_ports(source, from))
 		return -EINVAL;
 	snprintf(dst, FORMAT_TEXT, "%s%s%s", to, source ? ":" : "", from);
 	return 0;
@@ -212,11 +219,13 @@ static const struct {
 	bool quoted;
 } formats[] = {
     [FORMAT_FREE] = {"text", "text", NULL, CLI_INVALID, true},
+    [FORMAT_ADDRESS] = {"address", "an IP address", take_address, CLI_BAD_ADDRESS, true},
     [FORMAT_FQDN] = {"fqdn", "a domain name", take_fqdn, CLI_INVALID, true},
     [FORMAT_HOST] = {"host", "an IP address or a domain name", take_host, CLI_INVALID, true},
     [FORMAT_IPV4_RANGE] = {"ipv4-range", "A.B.C.D or A.B.C.D-A.B.C.D", take_ipv4_range, CLI_BAD_ADDRESS, false},
     [FORMAT_MAC_RANGE] = {"mac-range", "a MAC address or two with '-' between", take_mac_range, CLI_INVALID, true},
     [FORMAT_PORT_RANGE] = {"port-range", "PORT[-PORT][:PORT[-PORT]]", take_port_range, CLI_INVALID, false},
+    [FORMAT_PORTS] = {"ports", "PORT[-PORT]", take_ports, CLI_INVALID, false},
     [FORMAT_TIME] = {"time", "hh:mm", take_time, CLI_INVALID, false},
     [FORMAT_UPDATE_TIME] = {"update-time", "hh:mm, minute 60 for a random one", take_update_time, CLI_INVALID, false},
     [FORMAT_UUID] = {"uuid", "a UUID", take_uuid, CLI_INVALID, false},

@@ -8,11 +8,13 @@
 
 enum attr_format {
 	FORMAT_FREE,        /* any text */
+	FORMAT_ADDRESS,     /* IPv4 or IPv6 */
 	FORMAT_FQDN,        /* a name of dots and labels; the first may be "*" */
 	FORMAT_HOST,        /* an address or a name */
 	FORMAT_IPV4_RANGE,  /* A.B.C.D or A.B.C.D-A.B.C.D */
 	FORMAT_MAC_RANGE,   /* a MAC address or two with "-" between */
 	FORMAT_PORT_RANGE,  /* PORT[-PORT][:PORT[-PORT]], destination and source */
+	FORMAT_PORTS,       /* PORT[-PORT] */
 	FORMAT_TIME,        /* hh:mm */
 	FORMAT_UPDATE_TIME, /* hh:mm; minute 60: a random one */
 	FORMAT_UUID,

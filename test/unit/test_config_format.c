@@ -29,6 +29,9 @@ words_have_one_canonical_form(void **state)
 	    {"range", FORMAT_PORT_RANGE, "0-65535", "0-65535"},
 	    {"range with a source", FORMAT_PORT_RANGE, "80-90:1024-65535", "80-90:1024-65535"},
 
+	    {"ports with a source", FORMAT_PORTS, "80:80", NULL},
+	    {"ports", FORMAT_PORTS, "80-090", "80-90"},
+
 	    {"no time", FORMAT_TIME, "", NULL},
 	    {"hour 24", FORMAT_TIME, "24:00", NULL},
 	    {"minute 60", FORMAT_TIME, "02:60", NULL},
@@ -64,6 +67,10 @@ words_have_one_canonical_form(void **state)
 	    {"longest label", FORMAT_FQDN, "a12345678901234567890123456789012345678901234567890123456789012",
 	     "a12345678901234567890123456789012345678901234567890123456789012"},
 
+	    {"name for an address", FORMAT_ADDRESS, "example", NULL},
+	    {"IPv4 address", FORMAT_ADDRESS, "192.0.2.1", "192.0.2.1"},
+	    {"IPv6 address", FORMAT_ADDRESS, "2001:DB8::", "2001:db8::"},
+
 	    {"host with a star", FORMAT_HOST, "*.example.com", NULL},
 	    {"host that is a prefix", FORMAT_HOST, "192.0.2.0/24", NULL},
 	    {"half an address", FORMAT_HOST, "192.0.2", NULL},
@@ -93,7 +100,9 @@ words_have_one_canonical_form(void **state)
 
 		print_message("  %s\n", cases[i].what);
 		if (!cases[i].canonical) {
-			assert_int_equal(rc, cases[i].format == FORMAT_IPV4_RANGE ? CLI_BAD_ADDRESS : CLI_INVALID);
+			bool address = cases[i].format == FORMAT_IPV4_RANGE || cases[i].format == FORMAT_ADDRESS;
+
+			assert_int_equal(rc, address ? CLI_BAD_ADDRESS : CLI_INVALID);
 			assert_string_equal(text, "untouched");
 			continue;
 		}
@@ -112,7 +121,7 @@ long_words_are_refused(void **state)
 	static const char *const fill[] = {"1", "a", "a.", ":", "-", "0:", "1-"};
 
 	(void)state;
-	for (enum attr_format f = FORMAT_FQDN; f <= FORMAT_UUID; f++) {
+	for (enum attr_format f = FORMAT_ADDRESS; f <= FORMAT_UUID; f++) {
 		for (size_t i = 0; i < sizeof(fill) / sizeof(fill[0]); i++) {
 			size_t step = strlen(fill[i]), used = 0;
 
@@ -132,10 +141,15 @@ formats_have_names(void **state)
 		enum attr_format format;
 		bool quoted;
 	} cases[] = {
-	    {"text", FORMAT_FREE, true},           {"fqdn", FORMAT_FQDN, true},
-	    {"host", FORMAT_HOST, true},           {"ipv4-range", FORMAT_IPV4_RANGE, false},
-	    {"mac-range", FORMAT_MAC_RANGE, true}, {"port-range", FORMAT_PORT_RANGE, false},
-	    {"time", FORMAT_TIME, false},          {"update-time", FORMAT_UPDATE_TIME, false},
+	    {"text", FORMAT_FREE, true},
+	    {"fqdn", FORMAT_FQDN, true},
+	    {"host", FORMAT_HOST, true},
+	    {"ipv4-range", FORMAT_IPV4_RANGE, false},
+	    {"mac-range", FORMAT_MAC_RANGE, true},
+	    {"port-range", FORMAT_PORT_RANGE, false},
+	    {"ports", FORMAT_PORTS, false},
+	    {"time", FORMAT_TIME, false},
+	    {"update-time", FORMAT_UPDATE_TIME, false},
 	    {"uuid", FORMAT_UUID, false},
 	};
 	enum attr_format f = FORMAT_UUID;

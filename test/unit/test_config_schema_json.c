@@ -128,7 +128,25 @@ static void
 builtin_files_are_all_there(void **state)
 {
 	static const char *const expected[] = {
-	    "system global", "system interface", "router static", "system central-management", "system dm", "agent",
+	    "system global",
+	    "system interface",
+	    "router static",
+	    "system accprofile",
+	    "system admin",
+	    "system central-management",
+	    "system dm",
+	    "system autoupdate schedule",
+	    "log syslogd setting",
+	    "firewall address",
+	    "firewall addrgrp",
+	    "firewall service category",
+	    "firewall service custom",
+	    "firewall service group",
+	    "firewall schedule recurring",
+	    "firewall ippool",
+	    "firewall vip",
+	    "firewall policy",
+	    "agent",
 	};
 	struct schema *compiled = schema_new(), *read = schema_new();
 	struct err e = ERR_NONE;
@@ -175,6 +193,11 @@ builtin_defaults_are_as_promised(void **state)
 	    {"system dm", "rollback-allow-reboot", "manager"},
 	    {"system dm", "fgfm-sock-timeout", "360"},
 	    {"system dm", "fgfm_keepalive_itvl", "120"},
+	    {"system autoupdate schedule", "frequency", "automatic"},
+	    {"system autoupdate schedule", "day", "Monday"},
+	    {"log syslogd setting", "status", "disable"},
+	    {"log syslogd setting", "port", "514"},
+	    {"log syslogd setting", "facility", "local7"},
 	    {"agent", "certificate", "/etc/fgfmd/device.pem"},
 	    {"agent", "serial-number", ""},
 	    {"agent", "platform", "FortiGate-VM64"},
