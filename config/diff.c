@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "config/midway.h"
 #include "config/node.h"
 #include "config/order.h"
 #include "config/print.h"
@@ -195,26 +196,39 @@ diff_table(struct diff *d, const struct table *from, const struct table *to)
 
 /* References go back to earlier tables: what is new comes in the order of the tables, what is gone goes in reverse when
  * nothing names it any more. */
-static int
-diff_run(const struct tree *from, const struct tree *to, unsigned flags, struct buf *out, size_t *lines)
+static void
+diff_step(struct diff *d, const struct tree *from, const struct tree *to)
 {
-	struct diff d = {.w = {.out = out, .flags = flags}};
-	size_t before = out->len;
 	struct opening o;
 
-	if (from->schema != to->schema)
-		return -EINVAL;
 	for (size_t i = 0; i < to->count; i++) {
 		if (!table_equal(&from->tables[i], &to->tables[i]))
-			diff_table(&d, &from->tables[i], &to->tables[i]);
+			diff_table(d, &from->tables[i], &to->tables[i]);
 	}
 	for (size_t i = to->count; i-- > 0;) {
 		if (from->tables[i].schema->singleton || !from->tables[i].count)
 			continue;
-		o = open_table(&d, from->tables[i].schema);
-		diff_gone(&d, &from->tables[i], &to->tables[i]);
-		close_table(&d, o);
+		o = open_table(d, from->tables[i].schema);
+		diff_gone(d, &from->tables[i], &to->tables[i]);
+		close_table(d, o);
 	}
+}
+
+static int
+diff_run(const struct tree *from, const struct tree *to, unsigned flags, struct buf *out, size_t *lines)
+{
+	struct diff d = {.w = {.out = out, .flags = flags}};
+	struct tree *midway = NULL;
+	size_t before = out->len;
+
+	if (from->schema != to->schema)
+		return -EINVAL;
+	d.w.rc = midway_tree(from, to, &midway);
+	if (!d.w.rc && midway)
+		diff_step(&d, from, midway);
+	if (!d.w.rc)
+		diff_step(&d, midway ? midway : from, to);
+	tree_free(midway);
 	if (d.w.rc)
 		buf_cut(out, before);
 	else if (lines)

@@ -10,12 +10,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "config/schema.h"
+
 struct arena;
 struct cJSON;
 struct err;
-struct schema;
-struct schema_attr;
-struct schema_table;
+
+struct family_item {
+	struct schema_family family;
+	struct family_item *next;
+};
 
 struct reader {
 	const struct schema *schema;
@@ -23,6 +27,8 @@ struct reader {
 	struct err *e;
 	const struct schema_table **added; /* top-level tables of this file so far */
 	size_t added_count;
+	struct family_item *families; /* tables that references of this file name together */
+	size_t family_count;
 };
 
 /* Letters, digits, '-', '_', '.', '+'; of options '/' as well. */

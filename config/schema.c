@@ -27,6 +27,7 @@ schema_free(struct schema *s)
 		free(src);
 	}
 	free(s->tables);
+	free(s->families);
 	free(s);
 }
 
@@ -50,6 +51,28 @@ schema_find(const struct schema *s, const char *path)
 			return s->tables[i];
 	}
 	return NULL;
+}
+
+size_t
+schema_family_count(const struct schema *s)
+{
+	return s->family_count;
+}
+
+const struct schema_family *
+schema_family_at(const struct schema *s, size_t i)
+{
+	return &s->families[i];
+}
+
+bool
+schema_family_has(const struct schema_family *f, const struct schema_table *t)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		if (f->tables[i] == t)
+			return true;
+	}
+	return false;
 }
 
 /* A path while it is being spelled word by word, always in full. */
@@ -187,14 +210,26 @@ schema_attr(const struct schema_table *t, const char *name)
 	return NULL;
 }
 
-bool
-schema_is_predefined(const struct schema_attr *a, const char *key)
+static bool
+is_among(const char *key, const char *const names[], size_t n)
 {
-	for (size_t i = 0; i < a->predefined_count; i++) {
-		if (!strcmp(a->predefined[i], key))
+	for (size_t i = 0; i < n; i++) {
+		if (!strcmp(names[i], key))
 			return true;
 	}
 	return false;
+}
+
+bool
+schema_is_predefined(const struct schema_attr *a, const char *key)
+{
+	return is_among(key, a->predefined, a->predefined_count);
+}
+
+bool
+schema_predefines(const struct schema_table *t, const char *key)
+{
+	return is_among(key, t->predefined, t->predefined_count);
 }
 
 int

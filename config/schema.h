@@ -86,6 +86,12 @@ struct schema_table {
 	unsigned index;         /* position among all top-level tables, in file order: order of printing and applying */
 };
 
+/* Tables that some reference may name in place of each other: a name stands in one of them at most. */
+struct schema_family {
+	const struct schema_table *const *tables;
+	size_t count;
+};
+
 struct schema *schema_new(void);
 void schema_free(struct schema *s); /* NULL-safe */
 
@@ -103,6 +109,9 @@ int schema_add_folder(struct schema *s, const char *path, struct err *e);
 size_t schema_count(const struct schema *s);
 const struct schema_table *schema_at(const struct schema *s, size_t i);           /* top-level tables in order */
 const struct schema_table *schema_find(const struct schema *s, const char *path); /* exact; NULL: none */
+size_t schema_family_count(const struct schema *s);
+const struct schema_family *schema_family_at(const struct schema *s, size_t i);
+bool schema_family_has(const struct schema_family *f, const struct schema_table *t);
 
 /* A table by the words of a command, each possibly abbreviated where unique: {"sys","int"}. All words must be used.
  * Returns 0, CLI_PARSE (unknown or ambiguous; `e` quotes the word) or CLI_INCOMPLETE. */
@@ -117,8 +126,9 @@ int schema_match_first(const struct schema *s, bool bootstrap, const char *const
 const struct schema_table *schema_child(const struct schema_table *t,
 					const char *name);                             /* abbreviation allowed; NULL */
 const struct schema_attr *schema_attr(const struct schema_table *t, const char *name); /* exact */
-/* True when a reference's value is a name that needs no entry. */
+/* True when a reference's value is a name that needs no entry; when a table has it as one. */
 bool schema_is_predefined(const struct schema_attr *a, const char *key);
+bool schema_predefines(const struct schema_table *t, const char *key);
 /* By abbreviation where unique. 0 or CLI_PARSE. */
 int schema_match_attr(const struct schema_table *t, const char *word, const struct schema_attr **out, struct err *e);
 

@@ -196,6 +196,37 @@ gather_predefined(struct reader *r, const struct cJSON *obj, const struct schema
 	return 0;
 }
 
+static bool
+same_family(const struct schema_family *a, const struct schema_table *const tables[], size_t n)
+{
+	return a->count == n && !memcmp(a->tables, tables, n * sizeof(tables[0]));
+}
+
+/* Notes that the tables are named together. */
+static int
+note_family(struct reader *r, const struct schema_table *const tables[], size_t n)
+{
+	struct family_item *item;
+
+	if (n < 2)
+		return 0;
+	for (size_t i = 0; i < schema_family_count(r->schema); i++) {
+		if (same_family(schema_family_at(r->schema, i), tables, n))
+			return 0;
+	}
+	for (item = r->families; item; item = item->next) {
+		if (same_family(&item->family, tables, n))
+			return 0;
+	}
+	item = arena_alloc(r->arena, sizeof(*item));
+	if (!item)
+		return reader_no_memory(r);
+	*item = (struct family_item){{tables, n}, r->families};
+	r->families = item;
+	r->family_count++;
+	return 0;
+}
+
 /* References go back only, so that printing and installing in table order always finds what is referred to. */
 static int
 read_refers(struct reader *r, const struct cJSON *obj, const struct schema_table *top, struct schema_attr *a)
@@ -232,7 +263,8 @@ read_refers(struct reader *r, const struct cJSON *obj, const struct schema_table
 	}
 	a->refers = refers;
 	a->refers_count = n;
-	return gather_predefined(r, obj, tables, a);
+	rc = note_family(r, tables, n);
+	return rc ? rc : gather_predefined(r, obj, tables, a);
 }
 
 /* A default is never looked up: it must be a name that needs no entry. */

@@ -184,14 +184,20 @@ read_file(struct reader *r, const struct cJSON *root)
 static int
 keep(struct schema *s, const struct reader *r, struct schema_source *src)
 {
-	const struct schema_table **tables;
+	const struct schema_table **tables = realloc(s->tables, (s->count + r->added_count) * sizeof(*tables));
+	struct schema_family *families;
 
-	tables = realloc(s->tables, (s->count + r->added_count) * sizeof(*tables));
 	if (!tables)
 		return -ENOMEM;
-	memcpy(tables + s->count, r->added, r->added_count * sizeof(*tables));
 	s->tables = tables;
+	families = realloc(s->families, (s->family_count + r->family_count + 1) * sizeof(*families));
+	if (!families)
+		return -ENOMEM;
+	s->families = families;
+	memcpy(tables + s->count, r->added, r->added_count * sizeof(*tables));
 	s->count += r->added_count;
+	for (const struct family_item *f = r->families; f; f = f->next)
+		families[s->family_count++] = f->family;
 	src->next = s->sources;
 	s->sources = src;
 	return 0;

@@ -16,8 +16,10 @@ struct schema_source {
 
 struct schema {
 	struct schema_source *sources;
-	const struct schema_table **tables; /* owned array; the tables are in the sources */
+	const struct schema_table **tables; /* owned arrays; what they point to is in the sources */
 	size_t count;
+	struct schema_family *families; /* no two with the same tables in the same order */
+	size_t family_count;
 };
 
 struct schema_builtin {

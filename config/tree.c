@@ -247,13 +247,37 @@ entry_child_first(const struct entry *e, const char *table)
 	return NULL;
 }
 
+/* Where one name could mean two entries, the second is refused. */
+static int
+check_name(const struct tree *t, const struct entry *draft, struct err *e)
+{
+	char shown[80];
+
+	for (size_t i = 0; i < schema_family_count(t->schema); i++) {
+		const struct schema_family *f = schema_family_at(t->schema, i);
+
+		for (size_t k = 0; schema_family_has(f, draft->schema) && k < f->count; k++) {
+			const struct schema_table *s = f->tables[k];
+
+			if (s == draft->schema ||
+			    (!schema_predefines(s, draft->key) && !table_find(tree_table(t, s), draft->key)))
+				continue;
+			return err_set(e, CLI_DUPLICATE, "duplicate: '%s' is there already, in '%s'",
+				       text_escape(shown, sizeof(shown), draft->key, strlen(draft->key)), s->path);
+		}
+	}
+	return CLI_OK;
+}
+
 int
 tree_put(struct tree *t, struct entry *draft, struct entry *after, struct entry **old, struct err *e)
 {
 	struct table *tab = tree_table(t, draft->schema);
 	struct entry *current = table_find(tab, draft->key);
-	int rc;
+	int rc = current ? CLI_OK : check_name(t, draft, e);
 
+	if (rc)
+		return rc;
 	if (refs_add(t, draft))
 		return reason_memory(e);
 	if (current) {
