@@ -1,4 +1,5 @@
 /* Commands that look: show prints commands, get prints values. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -31,9 +32,16 @@ finish(struct run *r, int rc)
 static int
 view_key(struct run *r, struct view *v, const char *word)
 {
+	char *key;
+	int rc;
+
 	if (v->table->schema->singleton)
 		return reason_before(r->e, word);
-	v->entry = table_find(v->table, word);
+	rc = value_key(&v->table->schema->key, word, &key, r->e);
+	if (rc)
+		return rc;
+	v->entry = table_find(v->table, key);
+	free(key);
 	return v->entry ? CLI_OK : reason_not_found(r->e, word);
 }
 

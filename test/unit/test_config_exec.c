@@ -1,6 +1,7 @@
 #include "config/exec.h"
 
 #include <dirent.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "config_world.h"
@@ -320,7 +321,8 @@ an_executor_needs_no_ops(void **state)
 }
 
 /* test/golden/config: NAME.base is the configuration before, NAME.script runs on it, NAME.codes has one line for each
- * command as `diagnose debug cli 8` prints them, NAME.result is the configuration afterwards. */
+ * command as `diagnose debug cli 8` prints them, NAME.output is what `show` and `get` in it print, where there is such
+ * a file, NAME.result is the configuration afterwards. */
 static char *
 golden(const char *name, const char *suffix)
 {
@@ -335,7 +337,7 @@ golden(const char *name, const char *suffix)
 }
 
 static void
-run_script(struct world *w, const char *name, const char *text, struct buf *codes)
+run_script(struct world *w, const char *name, const char *text, struct buf *codes, struct buf *out)
 {
 	struct script *s;
 	struct err e = ERR_NONE;
@@ -344,7 +346,7 @@ run_script(struct world *w, const char *name, const char *text, struct buf *code
 		fail_msg("%s", e.text);
 	for (size_t i = 0; i < script_count(s); i++) {
 		const struct command *c = script_at(s, i);
-		int rc = exec_run(w->exec, c, NULL, &e);
+		int rc = exec_run(w->exec, c, out, &e);
 
 		assert_int_equal(buf_printf(codes, "%d: %s\n", rc, c->text), 0);
 	}
@@ -363,20 +365,34 @@ guide_other(void *ctx, size_t argc, const char *const argv[], struct buf *out, s
 }
 
 static void
+check_output(const char *name, struct buf *out)
+{
+	char path[300], *expected;
+
+	snprintf(path, sizeof(path), "test/golden/config/%s.output", name);
+	if (access(path, R_OK))
+		return;
+	expected = golden(name, "output");
+	assert_int_equal(buf_put(out, "", 1), 0);
+	assert_string_equal((const char *)buf_head(out), expected);
+	free(expected);
+}
+
+static void
 run_golden(const char *name)
 {
 	struct schema *s = schema_new();
 	char *base = golden(name, "base"), *script = golden(name, "script"), *expected = golden(name, "codes");
 	char *result = golden(name, "result"), *text;
-	struct buf ignored = BUF_INIT(1024 * 1024), codes = BUF_INIT(1024 * 1024);
+	struct buf ignored = BUF_INIT(1024 * 1024), codes = BUF_INIT(1024 * 1024), out = BUF_INIT(1024 * 1024);
 	struct world *w;
 
 	assert_int_equal(schema_add_builtin(s, NULL), 0);
 	w = world_new_on(s);
 	w->ops.other = guide_other;
 	world_enter(w, false);
-	run_script(w, name, base, &ignored);
-	run_script(w, name, script, &codes);
+	run_script(w, name, base, &ignored, NULL);
+	run_script(w, name, script, &codes, &out);
 	assert_int_equal(buf_put(&codes, "", 1), 0);
 	assert_string_equal((const char *)buf_head(&codes), expected);
 	text = world_text_of(w->tree, PRINT_SECRETS);
@@ -386,8 +402,10 @@ run_golden(const char *name)
 	free(script);
 	free(expected);
 	free(result);
+	check_output(name, &out);
 	buf_free(&ignored);
 	buf_free(&codes);
+	buf_free(&out);
 	world_free(w);
 }
 
