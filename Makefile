@@ -201,7 +201,7 @@ install: all ## install below DESTDIR and PREFIX (/usr/local), SYSCONFDIR (/etc)
 	install -m 755 $(B)/fgfmctl $(DESTDIR)$(PREFIX)/bin/fgfmctl
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 644 etc/man/fgfmctl.1 $(DESTDIR)$(PREFIX)/share/man/man1/
-	install -m 644 etc/man/fgfmd.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/
+	install -m 644 etc/man/fgfmd.conf.5 etc/man/fgfmd-schema.5 $(DESTDIR)$(PREFIX)/share/man/man5/
 	install -m 644 etc/man/fgfmd.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -d $(DESTDIR)$(PREFIX)/share/doc/fgfmd
 	install -m 644 README.md LICENSE etc/sys_config.conf etc/schema.schema.json $(DESTDIR)$(PREFIX)/share/doc/fgfmd/
