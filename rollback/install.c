@@ -281,7 +281,8 @@ end_revert(struct install *in, mono_t now)
 	install_change(in, ON_REVERTED, now, NULL);
 }
 
-/* The unset script; then what still differs, with the system; then what the system refused, in memory alone. */
+/* The unset script; then what still differs, with the system, again as long as that helps; then what the system
+ * refused, in memory alone: the saved file, memory and the next start agree. */
 static void
 step_revert(struct install *in, mono_t now)
 {
@@ -289,12 +290,12 @@ step_revert(struct install *in, mono_t now)
 
 	if (!run_slice(in))
 		return;
-	if (job->back == BACK_UNSET) {
+	if (job->back == BACK_UNSET)
 		job->back = BACK_RESTORE;
+	if (job->back == BACK_RESTORE) {
 		if (run_restore(in, true))
 			return;
-	}
-	if (job->back == BACK_RESTORE) {
+		run_name_refused(in);
 		job->back = BACK_MEMORY;
 		if (run_restore(in, false))
 			return;

@@ -87,6 +87,7 @@ act_revert(struct install *in)
 		install_because(in, "no memory to rebuild the configuration");
 	in->job.any_manager = in->job.any_manager || changes_manager(in);
 	in->job.back = BACK_UNSET;
+	in->job.passes = 0;
 	if (run_start(in, INSTALL_UNSET, in->job.unset, true))
 		install_because(in, "no memory for the unset script");
 }

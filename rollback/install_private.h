@@ -3,10 +3,12 @@
 #ifndef ROLLBACK_INSTALL_PRIVATE_H
 #define ROLLBACK_INSTALL_PRIVATE_H
 
+#include "base/err.h"
 #include "rollback/install.h"
 #include "rollback/journal.h"
 #include "rollback/states.h"
 
+struct dry_run;
 struct script;
 
 /* A script being run. */
@@ -16,6 +18,7 @@ struct run {
 	size_t next;
 	struct exec *exec; /* owned */
 	bool memory_only;
+	struct err why; /* of the last command that failed */
 };
 
 /* How far a revert is. */
@@ -26,8 +29,11 @@ struct job {
 	struct journal_head head;
 	struct tree *saved;                   /* owned: the configuration to go back to */
 	struct script *set, *unset, *restore; /* owned */
+	struct dry_run *dry;                  /* owned; while it runs */
 	struct run run;
 	enum way_back back;
+	unsigned passes; /* of the restore, with the system */
+	size_t differed; /* lines of the last one */
 	struct receipt receipt;
 	int64_t retest_ms; /* what is left of the retest */
 	unsigned starts;
@@ -75,8 +81,16 @@ void run_stop(struct install *in);
 /* After a start of the agent: brings memory to what it was, saved configuration plus set script. */
 int run_rebuild(struct install *in, bool apply);
 
-/* Starts the commands that lead from the running to the saved tree. False: there are none. */
+/* Starts the commands that lead from the running to the saved tree. False: there are none; or, of those with the
+ * system, one pass more would be of no use. What the system refuses in the order of the one pass it may take in the
+ * next. */
 bool run_restore(struct install *in, bool apply);
+
+/* Says in the log and in the cause which entries the system did not let go back. */
+void run_name_refused(struct install *in);
+
+/* Runs some of the dry run. True when it is through, and the receipt has what it found. */
+bool install_dry_slice(struct install *in);
 
 /* Tries what is left over. */
 void install_chores(struct install *in, mono_t now);

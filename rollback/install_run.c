@@ -1,16 +1,21 @@
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "config/codes.h"
 #include "config/diff.h"
 #include "config/exec.h"
+#include "config/schema.h"
 #include "config/script.h"
 #include "config/tree.h"
 #include "rollback/install_private.h"
 #include "rollback/secret.h"
+
+enum { RESTORE_PASSES = 8, NAMED_IN_CAUSE = 3, NAMED_IN_LOG = 20, NAMES_MAX = 128 };
 
 int
 install_scripts(struct job *job, const struct journal_head *h, struct err *e)
@@ -68,8 +73,12 @@ run_next(struct run *r, const struct command **out)
 	struct err e = ERR_NONE;
 	int code = r->exec ? exec_run(r->exec, c, NULL, &e) : CLI_FAILED;
 
-	if (code)
-		log_debug(DBG_CONFIG, "line %u: %s", c->line, r->exec ? e.text : "no memory to run it");
+	if (code && !r->exec)
+		err_set(&e, code, "no memory to run it");
+	if (code) {
+		log_debug(DBG_CONFIG, "line %u: %s", c->line, e.text);
+		r->why = e;
+	}
 	*out = c;
 	return code;
 }
@@ -119,6 +128,20 @@ run_rebuild(struct install *in, bool apply)
 	return 0;
 }
 
+/* A second pass is always worth it: what was in the way in the first may have gone in the same. Further ones as long as
+ * each leaves less than the one before; a revert that cannot be done is not tried for ever. */
+static bool
+is_worth_it(struct job *job, size_t lines)
+{
+	if (job->passes >= RESTORE_PASSES || (job->passes > 1 && lines >= job->differed))
+		return false;
+	if (!job->passes)
+		job->receipt.restored += (unsigned)lines;
+	job->passes++;
+	job->differed = lines;
+	return true;
+}
+
 bool
 run_restore(struct install *in, bool apply)
 {
@@ -128,6 +151,10 @@ run_restore(struct install *in, bool apply)
 	size_t lines = 0;
 	int rc = diff_trees(in->ops.running(in->ops.ctx), job->saved, &b, &lines);
 
+	if (!rc && b.len && apply && !is_worth_it(job, lines)) {
+		buf_free(&b);
+		return false;
+	}
 	if (!rc && b.len) {
 		script_free(job->restore);
 		job->restore = NULL;
@@ -137,9 +164,50 @@ run_restore(struct install *in, bool apply)
 		rc = run_start(in, INSTALL_RESTORE, job->restore, apply);
 	if (rc)
 		install_because(in, "restoring what differs: %s", e.text[0] ? e.text : strerror(ENOMEM));
-	else if (b.len && apply)
-		job->receipt.restored += (unsigned)lines;
 	rc = rc || !b.len;
 	buf_free(&b);
 	return !rc;
+}
+
+/* One entry that differs: into the log, and the first ones into `names`. */
+static void
+name_entry(const struct install *in, const struct entry *e, size_t count, char names[NAMES_MAX])
+{
+	char key[64], one[200];
+	size_t used = strlen(names);
+
+	snprintf(one, sizeof(one), "%s %s", entry_table(e)->path,
+		 text_escape(key, sizeof(key), entry_key(e), strlen(entry_key(e))));
+	if (count <= NAMED_IN_CAUSE)
+		snprintf(names + used, NAMES_MAX - used, "%s%s", used ? ", " : "", one);
+	if (count <= NAMED_IN_LOG)
+		log_say(LOG_LEVEL_ERROR, "install %s: the system did not let go back: %s", in->job.head.id, one);
+}
+
+void
+run_name_refused(struct install *in)
+{
+	const struct tree *now = in->ops.running(in->ops.ctx), *saved = in->job.saved;
+	const struct schema *s = tree_schema(saved);
+	char names[NAMES_MAX] = "";
+	size_t count = 0;
+
+	if (tree_equal(now, saved))
+		return;
+	for (size_t i = 0; i < schema_count(s); i++) {
+		const char *path = schema_at(s, i)->path;
+
+		for (const struct entry *e = tree_first(saved, path); e; e = entry_next(e)) {
+			if (!entry_equal(e, tree_entry(now, path, entry_key(e))))
+				name_entry(in, e, ++count, names);
+		}
+		for (const struct entry *e = tree_first(now, path); e; e = entry_next(e)) {
+			if (!tree_entry(saved, path, entry_key(e)))
+				name_entry(in, e, ++count, names);
+		}
+	}
+	if (count > NAMED_IN_CAUSE)
+		snprintf(names + strlen(names), NAMES_MAX - strlen(names), " and %zu more", count - NAMED_IN_CAUSE);
+	if (count)
+		install_because(in, "the system did not let go back: %s (%.60s)", names, in->job.run.why.text);
 }

@@ -53,7 +53,8 @@ struct box {
 	/* what the outside is like */
 	bool up_in_test, up_in_retest;
 	bool reboot_wanted, reboot_works;
-	const char *refuse; /* the system refuses changes of this entry */
+	const char *refuse;     /* the system refuses changes of this entry */
+	const char *as_long_as; /* … while that one is in it; NULL: always */
 	int settle_rc;
 
 	/* what was seen */
@@ -124,7 +125,7 @@ box_apply(void *ctx, const struct change *c, struct err *e)
 	sim_name(name, c->table, c->key);
 	if (++b->sim->applies == b->sim->die_at_apply)
 		_exit(FAULT_EXIT);
-	if (b->refuse && !strcmp(name, b->refuse))
+	if (b->refuse && !strcmp(name, b->refuse) && (!b->as_long_as || sim_find(b->sim, b->as_long_as) >= 0))
 		return err_set(e, CLI_FAILED, "the system refuses %s", name);
 	if (c->new)
 		sim_put_entry(b->sim, c->new);

@@ -355,6 +355,54 @@ system_refuses_to_go_back(void **state)
 	box_check_over("system refuses", 0);
 }
 
+static const char two_more[] = "config system interface\n"
+			       "edit \"new1\"\nset alias \"one\"\nnext\n"
+			       "edit \"new2\"\nset alias \"two\"\nnext\n"
+			       "end\n";
+
+/* The last made goes first; here the system wants it the other way round. */
+static void
+order_that_the_system_does_not_take(void **state)
+{
+	struct err e = ERR_NONE;
+
+	(void)state;
+	assert_int_equal(box_begin_with(two_more, "", false, &e), 0);
+	box_run_commands();
+	box.refuse = "system interface/new2";
+	box.as_long_as = "system interface/new1";
+	box.up_in_retest = true;
+	box_drive();
+	assert_true(lines_have("restore: -1000: delete \"new2\"\n"));
+	assert_true(lines_have("restore: 0: delete \"new2\"\n"));
+	expect_verdict(RECEIPT_ROLLED_BACK, "");
+	assert_null(strstr(box.last.cause, "go back"));
+	assert_int_equal(box.last.restored, 2);
+	box_check_over("in the second pass", 0);
+}
+
+/* Nor for ever: what the system does not give back at all is tried twice, taken back in memory, and named. */
+static void
+impossible_revert_is_not_tried_for_ever(void **state)
+{
+	struct err e = ERR_NONE;
+	int before;
+
+	(void)state;
+	assert_int_equal(box_begin_with(two_more, "", false, &e), 0);
+	box_run_commands();
+	box.refuse = "system interface/new2";
+	box.up_in_retest = true;
+	before = box.sim->applies;
+	box_drive();
+	assert_int_equal(box.sim->applies - before, 3); /* new2, new1, new2 */
+	expect_verdict(RECEIPT_ROLLED_BACK,
+		       "the system did not let go back: system interface new2 (the system refuses");
+	assert_true(box_memory_is(false));
+	box_check("refused for good", 0, false);
+	assert_int_equal(install_deadline(box.in).ms, MONO_NEVER.ms);
+}
+
 static void
 system_refuses_the_install(void **state)
 {
@@ -688,6 +736,8 @@ main(void)
 	    IN_BOX(operator_ends_it),
 	    IN_BOX(same_install_again),
 	    IN_BOX(system_refuses_to_go_back),
+	    IN_BOX(order_that_the_system_does_not_take),
+	    IN_BOX(impossible_revert_is_not_tried_for_ever),
 	    IN_BOX(system_refuses_the_install),
 	    IN_BOX(secrets_are_masked),
 	    IN_BOX(empty_scripts),
