@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "config/script.h"
 #include "config/tree.h"
+#include "rollback/dry_run.h"
 #include "rollback/install_private.h"
 #include "rollback/reboots.h"
 #include "rollback/store.h"
@@ -24,6 +25,7 @@ install_job_clear(struct install *in)
 	script_free(job->set);
 	script_free(job->unset);
 	script_free(job->restore);
+	dry_run_free(job->dry);
 	tree_free(job->saved);
 	receipt_clear(&job->receipt);
 	*job = (struct job){.retest_ms = INSTALL_RETEST_MS};
@@ -115,6 +117,10 @@ write_mark(struct install *in, enum install_state next, mono_t deadline, mono_t 
 	    .left_ms = timed ? mono_left_ms(deadline, now) : 0,
 	    .retest_ms = job->retest_ms,
 	    .applied = job->applied,
+	    .dry = job->receipt.dry.made,
+	    .dry_back = job->receipt.dry.back,
+	    .dry_commands = job->receipt.dry.commands,
+	    .dry_reversible = job->receipt.dry.reversible,
 	    .restored = job->receipt.restored,
 	};
 
@@ -218,6 +224,20 @@ take_request(struct install *in, const struct install_request *r, struct err *e)
 	return install_scripts(job, h, e);
 }
 
+/* The same install again would end the same way: whoever sends it is told how that was. */
+static int
+check_repeat(const struct install *in, const struct receipt *rc, struct err *e)
+{
+	const struct receipt *earlier = receipts_rolled_back(in->receipts, rc->set_digest, rc->unset_digest);
+	char when[32];
+
+	if (!earlier)
+		return 0;
+	return err_set(e, -EALREADY, "the same install was rolled back before: %s of %s UTC, %s: %.140s", earlier->id,
+		       text_utc(when, sizeof(when), earlier->when_s), receipt_verdict_name(earlier->verdict),
+		       earlier->cause);
+}
+
 static int
 start_receipt(struct install *in, const struct install_request *r, struct err *e)
 {
@@ -230,8 +250,8 @@ start_receipt(struct install *in, const struct install_request *r, struct err *e
 	if (crypto_sha256_text(r->set, r->set_len, rc->set_digest) ||
 	    crypto_sha256_text(r->unset, r->unset_len, rc->unset_digest))
 		return err_sys(e, -EIO, "digest of the scripts");
-	if (!r->force && receipts_rolled_back(in->receipts, rc->set_digest, rc->unset_digest))
-		return err_set(e, -EALREADY, "the same install was rolled back before");
+	if (!r->force && check_repeat(in, rc, e))
+		return -EALREADY;
 	in->job.saved = tree_clone(in->ops.running(in->ops.ctx));
 	return in->job.saved ? 0 : err_sys(e, -ENOMEM, "copy of the configuration");
 }
@@ -318,7 +338,7 @@ step_apply(struct install *in, mono_t now)
 void
 install_step(struct install *in, mono_t now)
 {
-	if (in->state == INSTALL_JOURNALED)
+	if (in->state == INSTALL_JOURNALED && install_dry_slice(in))
 		install_change(in, ON_START, now, NULL);
 	else if (in->state == INSTALL_APPLYING)
 		step_apply(in, now);
@@ -430,11 +450,35 @@ install_on_session(struct install *in, const char *serial, mono_t now)
 	install_change(in, ON_SESSION, now, NULL);
 }
 
+static const char *
+phase_of(const struct install *in)
+{
+	static const char *const names[INSTALL_STATES] = {
+	    [INSTALL_IDLE] = "nothing pending",
+	    [INSTALL_JOURNALED] = "dry run",
+	    [INSTALL_APPLYING] = "set script",
+	    [INSTALL_TESTING] = "waiting for a fresh session",
+	    [INSTALL_COMMITTING] = "saving",
+	    [INSTALL_REVERTING] = "unset script",
+	    [INSTALL_RETESTING] = "waiting for a session after the rollback",
+	    [INSTALL_REBOOTING] = "waiting for the reboot",
+	};
+
+	if (in->state == INSTALL_REVERTING && in->job.back != BACK_UNSET)
+		return in->job.back == BACK_RESTORE ? "restoring what differs" : "restoring in memory";
+	if (in->state == INSTALL_TESTING && in->job.unproven)
+		return "waiting to be confirmed on the device";
+	return names[in->state];
+}
+
 static int
 by_operator(struct install *in, enum install_event ev, const char *what, mono_t now, struct err *e)
 {
+	if (in->state == INSTALL_IDLE)
+		return err_set(e, -ENOENT, "no install is pending");
 	if (!states_row(in->state, ev))
-		return err_set(e, -ENOENT, "no install waits to be %s (%s)", what, install_state_name(in->state));
+		return err_set(e, -ENOENT, "install %s is %s (%s); it can be %s only while testing", in->job.head.id,
+			       install_state_name(in->state), phase_of(in), what);
 	install_because(in, "%s on the device", what);
 	install_change(in, ev, now, NULL);
 	return 0;
@@ -463,7 +507,15 @@ install_status(const struct install *in, mono_t now, struct install_status *out)
 	memcpy(out->cause, job->cause, sizeof(out->cause));
 	if (in->deadline.ms != MONO_NEVER.ms)
 		out->left_ms = mono_left_ms(in->deadline, now);
-	if (job->run.script) {
+	out->phase = phase_of(in);
+	out->awaits_operator = in->state == INSTALL_TESTING && job->unproven;
+	out->dry = job->receipt.dry.made;
+	out->dry_commands = job->receipt.dry.commands;
+	out->dry_reversible = job->receipt.dry.reversible;
+	if (job->dry) {
+		out->commands = dry_run_total(job->dry);
+		out->done = dry_run_done(job->dry);
+	} else if (job->run.script) {
 		out->commands = script_count(job->run.script);
 		out->done = job->run.next;
 	}

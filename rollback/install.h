@@ -28,6 +28,7 @@ enum {
 	INSTALL_REBOOT_MS = 300 * 1000,
 	INSTALL_CHORES_MS = 30 * 1000, /* between tries of what a disk refused */
 	INSTALL_STEP = 64,             /* commands run by one install_step() */
+	INSTALL_DRY_STEP = 512,        /* … in the dry run, where no system is asked */
 	INSTALL_STARTS_MAX = 3
 };
 
@@ -128,9 +129,13 @@ struct install_status {
 	enum install_state state;
 	char id[INSTALL_ID_MAX];
 	char manager[33];
+	const char *phase;     /* in words; static */
 	size_t commands, done; /* of the script that runs or ran last */
 	unsigned failed;
-	int64_t left_ms; /* to the state's deadline; -1: none */
+	bool dry;                              /* the dry run was made: */
+	unsigned dry_commands, dry_reversible; /* struct receipt_dry */
+	bool awaits_operator; /* no session can prove it: it stands when it is confirmed on the device */
+	int64_t left_ms;      /* to the state's deadline; -1: none */
 	unsigned starts;
 	char cause[256];
 };

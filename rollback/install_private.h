@@ -39,7 +39,8 @@ struct job {
 	unsigned starts;
 	bool applied;     /* the whole set script was run */
 	bool in_memory;   /* the running tree has it, which after a start of the agent it has not */
-	bool any_manager; /* it changes `system central-management` */
+	bool any_manager; /* it changes `system central-management`, or is an operator's */
+	bool unproven;    /* an operator's, and no session can come about */
 	bool testing;     /* a fresh session is asked for */
 	char cause[256];
 };

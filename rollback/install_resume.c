@@ -47,6 +47,10 @@ take_mark(struct install *in, const struct journal_mark *m, mono_t now)
 	job->starts = m->starts;
 	job->applied = m->applied;
 	job->retest_ms = m->state == INSTALL_RETESTING ? left_of(m, now) : m->retest_ms;
+	job->receipt.dry.made = m->dry;
+	job->receipt.dry.back = m->dry_back;
+	job->receipt.dry.commands = m->dry_commands;
+	job->receipt.dry.reversible = m->dry_reversible;
 	job->receipt.restored = m->restored;
 	memcpy(job->receipt.spent_ms, m->spent_ms, sizeof(m->spent_ms));
 	memcpy(job->cause, m->cause, sizeof(job->cause));

@@ -129,6 +129,11 @@ mark_json(const struct journal_mark *m)
 	json_add_int(j, "left", m->left_ms);
 	json_add_int(j, "retest", m->retest_ms);
 	json_add_bool(j, "applied", m->applied);
+	if (m->dry) {
+		json_add_bool(j, "dry-back", m->dry_back);
+		json_add_int(j, "dry-commands", m->dry_commands);
+		json_add_int(j, "dry-reversible", m->dry_reversible);
+	}
 	json_add_int(j, "restored", m->restored);
 	json_add_str(j, "cause", m->cause);
 	spent = json_add_object(j, "spent");
@@ -193,6 +198,28 @@ read_spent(const struct cJSON *j, struct journal_mark *m, struct err *e)
 	return rc;
 }
 
+/* All of it or nothing: a mark from before the dry run has none. */
+static int
+read_dry_run(const struct cJSON *j, struct journal_mark *m, struct err *e)
+{
+	int64_t commands, reversible;
+	int rc;
+
+	if (!json_get(j, "dry-commands"))
+		return 0;
+	rc = json_get_int(j, "dry-commands", 0, UINT_MAX, &commands, e);
+	if (!rc)
+		rc = json_get_int(j, "dry-reversible", 0, commands, &reversible, e);
+	if (!rc)
+		rc = json_get_bool(j, "dry-back", &m->dry_back, e);
+	if (rc)
+		return rc;
+	m->dry = true;
+	m->dry_commands = (unsigned)commands;
+	m->dry_reversible = (unsigned)reversible;
+	return 0;
+}
+
 static int
 read_mark(const struct cJSON *j, struct journal_mark *m, struct err *e)
 {
@@ -215,6 +242,8 @@ read_mark(const struct cJSON *j, struct journal_mark *m, struct err *e)
 		rc = read_str(j, "cause", m->cause, sizeof(m->cause), e);
 	if (!rc)
 		rc = read_spent(j, m, e);
+	if (!rc)
+		rc = read_dry_run(j, m, e);
 	if (rc)
 		return rc;
 	m->starts = (unsigned)starts;

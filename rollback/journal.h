@@ -41,6 +41,9 @@ struct journal_mark {
 	int64_t left_ms;     /* to the deadline when this was written */
 	int64_t retest_ms;   /* what is left of the retest, once it began; INSTALL_RETEST_MS before */
 	bool applied;        /* the whole set script was run */
+	bool dry;            /* the dry run was made; journals of earlier versions do not say */
+	bool dry_back;       /* struct receipt_dry, but for the names */
+	unsigned dry_commands, dry_reversible;
 	unsigned restored;
 	int64_t spent_ms[INSTALL_STATES];
 	char cause[256];

@@ -50,6 +50,8 @@ receipt_clear(struct receipt *r)
 	for (size_t i = 0; i < r->failure_count; i++)
 		free(r->failures[i].text);
 	free(r->failures);
+	for (size_t i = 0; i < r->dry.named_count; i++)
+		free(r->dry.named[i].text);
 	receipt_init(r);
 }
 
@@ -110,6 +112,22 @@ receipt_fail(struct receipt *r, int code, unsigned line, bool unset, const char 
 	return 0;
 }
 
+int
+receipt_name(struct receipt *r, unsigned line, const char *text)
+{
+	struct receipt_dry *d = &r->dry;
+	char *copy;
+
+	if (d->named_count == RECEIPT_NAMED)
+		return 0;
+	copy = strndup(text, kept_length(text));
+	if (!copy)
+		return -ENOMEM;
+	d->named[d->named_count].line = line;
+	d->named[d->named_count++].text = copy;
+	return 0;
+}
+
 static void
 put_counts(struct cJSON *root, const struct receipt *r)
 {
@@ -140,6 +158,24 @@ put_failures(struct cJSON *root, const struct receipt *r)
 }
 
 static void
+put_dry_run(struct cJSON *root, const struct receipt_dry *d)
+{
+	struct cJSON *dry = json_add_object(root, "dry-run"), *list;
+
+	json_add_int(dry, "commands", d->commands);
+	json_add_int(dry, "reversible", d->reversible);
+	json_add_bool(dry, "back", d->back);
+	list = json_add_array(dry, "not-reversible");
+	for (size_t i = 0; i < d->named_count; i++) {
+		struct cJSON *one = json_new_object();
+
+		json_add_int(one, "line", d->named[i].line);
+		json_add_str(one, "command", d->named[i].text);
+		json_add(list, NULL, one);
+	}
+}
+
+static void
 put_times(struct cJSON *root, const struct receipt *r)
 {
 	struct cJSON *times = json_add_object(root, "times");
@@ -166,6 +202,8 @@ receipt_json(const struct receipt *r)
 	json_add_str(root, "unset-digest", r->unset_digest);
 	put_counts(root, r);
 	put_failures(root, r);
+	if (r->dry.made)
+		put_dry_run(root, &r->dry);
 	json_add_int(root, "restored", r->restored);
 	put_times(root, r);
 	json_add_bool(root, "delivered", r->delivered);
@@ -265,6 +303,54 @@ read_failures(const struct cJSON *j, struct receipt *r, struct err *e)
 }
 
 static int
+read_named(const struct cJSON *dry, struct receipt *r, struct err *e)
+{
+	const struct cJSON *list = json_get_array(dry, "not-reversible");
+
+	if (!list)
+		return err_set(e, -EINVAL, "key \"not-reversible\": an array expected");
+	for (const struct cJSON *one = json_first(list); one; one = json_next(one)) {
+		const char *command;
+		int64_t line;
+		int rc = json_get_int(one, "line", 0, UINT_MAX, &line, e);
+
+		if (!rc)
+			rc = json_get_str(one, "command", &command, e);
+		if (rc)
+			return rc;
+		rc = receipt_name(r, (unsigned)line, command);
+		if (rc)
+			return err_sys(e, rc, "receipt");
+	}
+	return 0;
+}
+
+/* Receipts of earlier versions have none. */
+static int
+read_dry_run(const struct cJSON *j, struct receipt *r, struct err *e)
+{
+	const struct cJSON *dry = json_get_object(j, "dry-run");
+	int64_t commands, reversible;
+	int rc;
+
+	if (!dry)
+		return json_get(j, "dry-run") ? err_set(e, -EINVAL, "key \"dry-run\": an object expected") : 0;
+	rc = json_get_int(dry, "commands", 0, UINT_MAX, &commands, e);
+	if (!rc)
+		rc = json_get_int(dry, "reversible", 0, commands, &reversible, e);
+	if (!rc)
+		rc = json_get_bool(dry, "back", &r->dry.back, e);
+	if (!rc)
+		rc = read_named(dry, r, e);
+	if (rc)
+		return rc;
+	r->dry.made = true;
+	r->dry.commands = (unsigned)commands;
+	r->dry.reversible = (unsigned)reversible;
+	return 0;
+}
+
+static int
 read_times(const struct cJSON *j, struct receipt *r, struct err *e)
 {
 	const struct cJSON *times = json_get_object(j, "times");
@@ -304,6 +390,8 @@ receipt_from_json(const struct cJSON *j, struct receipt *out, struct err *e)
 		rc = read_counts(j, &r, e);
 	if (!rc)
 		rc = read_failures(j, &r, e);
+	if (!rc)
+		rc = read_dry_run(j, &r, e);
 	if (!rc)
 		rc = read_times(j, &r, e);
 	if (rc)
@@ -499,13 +587,20 @@ receipts_flush(struct receipts *rs, struct err *e)
 	return rs->unwritten ? save(rs, e) : 0;
 }
 
+/* Some manager waits for it. */
+static bool
+is_owed(const struct receipt *r)
+{
+	return !r->delivered && r->manager[0];
+}
+
 const struct receipt *
 receipts_undelivered(const struct receipts *rs, const char *serial)
 {
 	for (size_t i = 0; i < rs->count; i++) {
 		const struct receipt *r = &rs->kept[i];
 
-		if (!r->delivered && (!serial || !strcmp(r->manager, serial)))
+		if (is_owed(r) && (!serial || !strcmp(r->manager, serial)))
 			return r;
 	}
 	return NULL;
@@ -517,7 +612,7 @@ receipts_delivered(struct receipts *rs, const char *id, struct err *e)
 	for (size_t i = 0; i < rs->count; i++) {
 		struct receipt *r = &rs->kept[i];
 
-		if (!r->delivered && !strcmp(r->id, id)) {
+		if (is_owed(r) && !strcmp(r->id, id)) {
 			r->delivered = true;
 			return save(rs, e);
 		}
@@ -525,7 +620,7 @@ receipts_delivered(struct receipts *rs, const char *id, struct err *e)
 	return err_set(e, -ENOENT, "no receipt of install %.64s waits for delivery", id);
 }
 
-bool
+const struct receipt *
 receipts_rolled_back(const struct receipts *rs, const char *set_digest, const char *unset_digest)
 {
 	for (size_t i = rs->count; i-- > 0;) {
@@ -535,7 +630,7 @@ receipts_rolled_back(const struct receipts *rs, const char *set_digest, const ch
 		if (r->verdict == RECEIPT_REFUSED || strcmp(r->set_digest, set_digest) ||
 		    strcmp(r->unset_digest, unset_digest))
 			continue;
-		return r->verdict != RECEIPT_COMMITTED;
+		return r->verdict != RECEIPT_COMMITTED ? r : NULL;
 	}
-	return false;
+	return NULL;
 }

@@ -355,6 +355,69 @@ system_refuses_to_go_back(void **state)
 	box_check_over("system refuses", 0);
 }
 
+/* "9 of 12 commands reversible", before the first command is run; the manager sees it in the receipt. */
+static void
+dry_run_comes_first(void **state)
+{
+	static const unsigned lines[] = {6, 7, 9};
+	const struct receipt *kept;
+	struct install_status st;
+
+	(void)state;
+	assert_int_equal(box_begin(), 0);
+	assert_true(install_dry_slice(box.in));
+	assert_int_equal(box.sim->applies, 0);
+	assert_int_equal(box.lines.len, 0);
+	assert_true(box_memory_is(false));
+	install_status(box.in, box.now, &st);
+	assert_int_equal(st.state, INSTALL_JOURNALED);
+	assert_true(st.dry);
+	assert_int_equal(st.dry_commands, 12);
+	assert_int_equal(st.dry_reversible, 9);
+	box.up_in_test = true;
+	box_drive();
+	kept = receipts_find(box.receipts, "install-1");
+	assert_true(kept->dry.made);
+	assert_false(kept->dry.back);
+	assert_int_equal(kept->dry.commands, 12);
+	assert_int_equal(kept->dry.reversible, 9);
+	assert_int_equal(kept->dry.named_count, 3);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(kept->dry.named[i].line, lines[i]);
+	assert_string_equal(kept->dry.named[2].text, "delete \"wan2\"");
+}
+
+/* A script of megabytes does not hold up the loop, and is over before the first command. */
+static void
+dry_run_goes_in_slices(void **state)
+{
+	struct buf b = BUF_INIT(1 << 20);
+	struct install_status st;
+	struct err e = ERR_NONE;
+	char *script;
+	int steps = 0;
+
+	(void)state;
+	for (int i = 0; i < INSTALL_DRY_STEP; i++)
+		buf_printf(&b, "config system interface\nedit \"new1\"\nset alias \"%d\"\nnext\nend\n", i);
+	script = buf_steal(&b, NULL);
+	assert_int_equal(box_begin_with(script, "", false, &e), 0);
+	for (; box_state() == INSTALL_JOURNALED; steps++) {
+		assert_int_equal(box.sim->applies, 0);
+		assert_int_equal(install_deadline(box.in).ms, MONO_NEVER.ms);
+		install_step(box.in, box.now);
+		install_status(box.in, box.now, &st);
+		if (st.state == INSTALL_JOURNALED) {
+			assert_string_equal(st.phase, "dry run");
+			assert_int_equal(st.done, (steps + 1) * INSTALL_DRY_STEP);
+			assert_int_equal(st.commands, 10 * INSTALL_DRY_STEP);
+		}
+	}
+	assert_int_equal(steps, 10);
+	assert_int_equal(st.dry_reversible, 3 * INSTALL_DRY_STEP);
+	free(script);
+}
+
 static const char two_more[] = "config system interface\n"
 			       "edit \"new1\"\nset alias \"one\"\nnext\n"
 			       "edit \"new2\"\nset alias \"two\"\nnext\n"
@@ -736,6 +799,8 @@ main(void)
 	    IN_BOX(operator_ends_it),
 	    IN_BOX(same_install_again),
 	    IN_BOX(system_refuses_to_go_back),
+	    IN_BOX(dry_run_comes_first),
+	    IN_BOX(dry_run_goes_in_slices),
 	    IN_BOX(order_that_the_system_does_not_take),
 	    IN_BOX(impossible_revert_is_not_tried_for_ever),
 	    IN_BOX(system_refuses_the_install),

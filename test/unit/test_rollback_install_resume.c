@@ -107,8 +107,14 @@ each_state_in_another_boot(void **state)
 		assert_true(box_memory_is(false));
 		assert_int_equal(box.tests, rows[i].died == INSTALL_JOURNALED ? 0 : 1);
 		assert_int_equal(receipts_rolled_back(box.receipts, receipts_at(box.receipts, 0)->set_digest,
-						      receipts_at(box.receipts, 0)->unset_digest),
+						      receipts_at(box.receipts, 0)->unset_digest) != NULL,
 				 rows[i].died != INSTALL_JOURNALED);
+		/* what the dry run had found is in the journal */
+		assert_int_equal(receipts_at(box.receipts, 0)->dry.made, rows[i].died != INSTALL_JOURNALED);
+		assert_int_equal(receipts_at(box.receipts, 0)->dry.commands,
+				 rows[i].died == INSTALL_JOURNALED ? 0 : 12);
+		assert_int_equal(receipts_at(box.receipts, 0)->dry.reversible,
+				 rows[i].died == INSTALL_JOURNALED ? 0 : 9);
 	}
 }
 

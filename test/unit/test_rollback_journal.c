@@ -102,6 +102,9 @@ everything_survives(void **state)
 				 .left_ms = 899999,
 				 .retest_ms = 1000,
 				 .applied = true,
+				 .dry = true,
+				 .dry_commands = 43,
+				 .dry_reversible = 41,
 				 .restored = 4,
 				 .spent_ms = {[INSTALL_APPLYING] = 17},
 				 .cause = "a \"cause\""};
@@ -131,6 +134,10 @@ everything_survives(void **state)
 	assert_int_equal(back->left_ms, 899999);
 	assert_int_equal(back->retest_ms, 1000);
 	assert_true(back->applied);
+	assert_true(back->dry);
+	assert_false(back->dry_back);
+	assert_int_equal(back->dry_commands, 43);
+	assert_int_equal(back->dry_reversible, 41);
 	assert_int_equal(back->restored, 4);
 	assert_int_equal(back->spent_ms[INSTALL_APPLYING], 17);
 	assert_string_equal(back->cause, "a \"cause\"");

@@ -71,6 +71,15 @@ line_that_is_wrong(void **state)
 	    {"failure is no object", "\"failures\":[]", "\"failures\":[1]"},
 	    {"restored negative", "\"restored\":0", "\"restored\":-1"},
 	    {"time negative", "\"times\":{}", "\"times\":{\"testing\":-1}"},
+	    {"dry run is a list", "\"failures\":[]", "\"failures\":[],\"dry-run\":[]"},
+	    {"dry run without commands", "\"failures\":[]", "\"failures\":[],\"dry-run\":{}"},
+	    {"more reversible than there are", "\"failures\":[]",
+	     "\"failures\":[],\"dry-run\":{\"commands\":1,\"reversible\":2,\"back\":true,\"not-reversible\":[]}"},
+	    {"dry run without names", "\"failures\":[]",
+	     "\"failures\":[],\"dry-run\":{\"commands\":2,\"reversible\":1,\"back\":false}"},
+	    {"a name without its line", "\"failures\":[]",
+	     "\"failures\":[],\"dry-run\":{\"commands\":2,\"reversible\":1,\"back\":false,\"not-reversible\":"
+	     "[{\"command\":\"x\"}]}"},
 	    {"delivered is a number", "\"delivered\":false", "\"delivered\":0"},
 	    {"cause too long", "\"cause\":\"\"", NULL},
 	    {"cut off", "}", ""},
@@ -271,10 +280,10 @@ same_install_is_known_again(void **state)
 		rs = open_them();
 		for (size_t k = 0; k < rows[i].n; k++)
 			add(rs, "id", rows[i].verdicts[k]);
-		if (receipts_rolled_back(rs, "aa", "bb") != rows[i].known)
+		if ((receipts_rolled_back(rs, "aa", "bb") != NULL) != rows[i].known)
 			fail_msg("%s", rows[i].what);
-		assert_false(receipts_rolled_back(rs, "aa", "cc"));
-		assert_false(receipts_rolled_back(rs, "cc", "bb"));
+		assert_null(receipts_rolled_back(rs, "aa", "cc"));
+		assert_null(receipts_rolled_back(rs, "cc", "bb"));
 		receipts_free(rs);
 	}
 }
@@ -300,6 +309,65 @@ json_has_the_documented_keys(void **state)
 	receipt_clear(&r);
 }
 
+/* What the dry run found, named as far as the receipt goes; a receipt of an earlier version reads as one without. */
+static void
+dry_run_survives_the_file(void **state)
+{
+	struct receipt r = sample("dry", RECEIPT_COMMITTED);
+	struct receipts *rs;
+	const struct receipt *back;
+	struct err e = ERR_NONE;
+	char line[200];
+
+	(void)state;
+	fixture_write("receipts.jsonl", good_line);
+	rs = open_them();
+	r.dry.made = true;
+	r.dry.commands = 43;
+	r.dry.reversible = 41;
+	memset(line, 'x', sizeof(line) - 1);
+	line[sizeof(line) - 1] = '\0';
+	for (unsigned i = 0; i < RECEIPT_NAMED + 3; i++)
+		assert_int_equal(receipt_name(&r, i, i ? "delete \"x\"" : line), 0);
+	assert_int_equal(receipts_add(rs, &r, &e), 0);
+	receipts_free(rs);
+	rs = open_them();
+	assert_int_equal(receipts_count(rs), 2);
+	assert_false(receipts_at(rs, 0)->dry.made);
+	back = receipts_at(rs, 1);
+	assert_true(back->dry.made);
+	assert_false(back->dry.back);
+	assert_int_equal(back->dry.commands, 43);
+	assert_int_equal(back->dry.reversible, 41);
+	assert_int_equal(back->dry.named_count, RECEIPT_NAMED);
+	assert_int_equal(strlen(back->dry.named[0].text), RECEIPT_COMMAND_MAX);
+	assert_int_equal(back->dry.named[RECEIPT_NAMED - 1].line, RECEIPT_NAMED - 1);
+	assert_string_equal(back->dry.named[1].text, "delete \"x\"");
+	receipts_free(rs);
+}
+
+/* No manager has sent it: none waits for it, and none can take it for its own by the same id. */
+static void
+made_on_the_device_goes_to_nobody(void **state)
+{
+	struct receipts *rs = open_them();
+	struct receipt r = sample("same-id", RECEIPT_COMMITTED);
+	struct err e = ERR_NONE;
+
+	(void)state;
+	r.manager[0] = '\0';
+	assert_int_equal(receipts_add(rs, &r, &e), 0);
+	assert_null(receipts_undelivered(rs, NULL));
+	assert_null(receipts_undelivered(rs, ""));
+	assert_int_equal(receipts_delivered(rs, "same-id", &e), -ENOENT);
+	add(rs, "same-id", RECEIPT_COMMITTED);
+	assert_string_equal(receipts_undelivered(rs, NULL)->manager, "FMG-VM0000000001");
+	assert_int_equal(receipts_delivered(rs, "same-id", &e), 0);
+	assert_false(receipts_at(rs, 0)->delivered);
+	assert_true(receipts_at(rs, 1)->delivered);
+	receipts_free(rs);
+}
+
 int
 main(void)
 {
@@ -312,6 +380,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(write_that_fails_keeps_it_in_memory, fixture_setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(delivery_goes_oldest_first, fixture_setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(same_install_is_known_again, fixture_setup, fixture_teardown),
+	    cmocka_unit_test_setup_teardown(dry_run_survives_the_file, fixture_setup, fixture_teardown),
+	    cmocka_unit_test_setup_teardown(made_on_the_device_goes_to_nobody, fixture_setup, fixture_teardown),
 	    cmocka_unit_test(json_has_the_documented_keys),
 	};
 
