@@ -390,6 +390,19 @@ may_reboot(struct install *in, struct err *e)
 }
 
 static void
+end_test(struct install *in, mono_t now)
+{
+	const struct job *job = &in->job;
+
+	if (job->unproven)
+		install_because(in, "not confirmed on the device within %d s", INSTALL_TEST_MS / 1000);
+	else
+		install_because(in, "no fresh session with %s within %d s",
+				job->any_manager ? "any manager" : job->head.manager, INSTALL_TEST_MS / 1000);
+	install_change(in, ON_DEADLINE, now, NULL);
+}
+
+static void
 end_retest(struct install *in, mono_t now)
 {
 	struct err e = ERR_NONE;
@@ -411,9 +424,7 @@ on_deadline(struct install *in, mono_t now)
 		step_apply(in, now);
 		return;
 	case INSTALL_TESTING:
-		install_because(in, "no fresh session with %s within %d s",
-				in->job.any_manager ? "any manager" : in->job.head.manager, INSTALL_TEST_MS / 1000);
-		install_change(in, ON_DEADLINE, now, NULL);
+		end_test(in, now);
 		return;
 	case INSTALL_RETESTING:
 		end_retest(in, now);

@@ -76,6 +76,10 @@ struct install_ops {
 	bool (*reboot_wanted)(void *ctx, bool manager_allows);
 	int (*reboot)(void *ctx, struct err *e);
 
+	/* Whether a session with a manager can come about under a configuration: without one nothing can be tested, and
+	 * an operator's install waits for the operator's word. May be NULL: it can. */
+	bool (*can_prove)(void *ctx, const struct tree *t);
+
 	/* Wall clock seconds, for records only. */
 	int64_t (*wall_s)(void *ctx);
 };
@@ -97,7 +101,9 @@ void install_free(struct install *in); /* NULL-safe; leaves the journal as it is
 int install_resume(struct install *in, mono_t now, bool *applied, struct err *e);
 
 struct install_request {
-	const char *id, *manager;
+	const char *id;
+	const char *manager;     /* "": an operator's on the device. Any trusted manager's session proves it good; where
+				  * no session can come about, before or after, the operator's confirmation does. */
 	const char *set, *unset; /* texts; copied */
 	size_t set_len, unset_len;
 	bool manager_allows_reboot, force;

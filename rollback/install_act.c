@@ -33,11 +33,52 @@ changes_manager(const struct install *in)
 	return !entry_equal(tree_first(in->ops.running(in->ops.ctx), path), tree_first(in->job.saved, path));
 }
 
+/* A test of nothing proves nothing: with no manager before and after only the operator can say that it is good. */
+static bool
+can_prove(const struct install *in, const struct tree *t)
+{
+	return !in->ops.can_prove || in->ops.can_prove(in->ops.ctx, t);
+}
+
+static bool
+is_operators(const struct install *in)
+{
+	return !in->job.head.manager[0];
+}
+
+/* What the receipt and the revision say of where it came from. */
+static void
+describe_source(const struct install *in, char dst[128])
+{
+	if (is_operators(in))
+		snprintf(dst, 128, "install %s on the device", in->job.head.id);
+	else
+		snprintf(dst, 128, "install %s of %s", in->job.head.id, in->job.head.manager);
+}
+
 static void
 ask_session(struct install *in, bool retest)
 {
 	in->job.testing = true;
 	in->ops.test_begin(in->ops.ctx, in->job.any_manager ? NULL : in->job.head.manager, retest);
+}
+
+/* For whoever reads the log while it hangs. */
+static void
+tell_test(const struct install *in, mono_t now)
+{
+	const struct job *job = &in->job;
+	long long left_s = mono_left_ms(in->deadline, now) / 1000;
+
+	if (job->unproven)
+		log_say(
+		    LOG_LEVEL_NOTICE,
+		    "install %s: applied; no manager can prove it: `execute fgfm install confirm` within %lld s, or "
+		    "it is rolled back",
+		    job->head.id, left_s);
+	else
+		log_say(LOG_LEVEL_NOTICE, "install %s: applied; a fresh session with %s is waited for, at most %lld s",
+			job->head.id, job->any_manager ? "any trusted manager" : job->head.manager, left_s);
 }
 
 static void
@@ -48,8 +89,24 @@ act_test(struct install *in, mono_t now)
 		fail(in, now);
 		return;
 	}
-	in->job.any_manager = changes_manager(in);
+	in->job.any_manager = is_operators(in) || changes_manager(in);
+	in->job.unproven =
+	    is_operators(in) && !can_prove(in, in->job.saved) && !can_prove(in, in->ops.running(in->ops.ctx));
+	tell_test(in, now);
 	ask_session(in, false);
+}
+
+/* Back on a configuration under which nobody can be met: there is nothing to wait for, and a reboot would help
+ * nobody. */
+static void
+act_retest(struct install *in, mono_t now)
+{
+	if (is_operators(in) && !can_prove(in, in->job.saved)) {
+		install_because(in, "no session to test it with: no manager is configured");
+		install_change(in, ON_DEADLINE, now, NULL);
+		return;
+	}
+	ask_session(in, true);
 }
 
 static void
@@ -65,7 +122,7 @@ act_commit(struct install *in, mono_t now)
 		fail(in, now);
 		return;
 	}
-	snprintf(who, sizeof(who), "install %s of %s", in->job.head.id, in->job.head.manager);
+	describe_source(in, who);
 	rc = store_save(in->store, in->ops.running(in->ops.ctx), who, in->ops.wall_s(in->ops.ctx), &renamed, &e);
 	if (!renamed) {
 		install_because(in, "save failed: %s", e.text);
@@ -81,11 +138,12 @@ act_commit(struct install *in, mono_t now)
 static void
 act_revert(struct install *in)
 {
+	log_say(LOG_LEVEL_WARNING, "install %s: rolling back: %s", in->job.head.id, in->job.cause);
 	run_stop(in);
 	/* without appliers: whatever part the system had taken is taken back by what follows, which is idempotent */
 	if (run_rebuild(in, false))
 		install_because(in, "no memory to rebuild the configuration");
-	in->job.any_manager = in->job.any_manager || changes_manager(in);
+	in->job.any_manager = in->job.any_manager || is_operators(in) || changes_manager(in);
 	in->job.back = BACK_UNSET;
 	in->job.passes = 0;
 	if (run_start(in, INSTALL_UNSET, in->job.unset, true))
@@ -151,7 +209,7 @@ act_committed(struct install *in, mono_t now)
 	char who[128];
 
 	/* of a save that ended with the agent, the revision may be missing */
-	snprintf(who, sizeof(who), "install %s of %s", in->job.head.id, in->job.head.manager);
+	describe_source(in, who);
 	if (!store_unfinished(in->store) && store_keep(in->store, who, in->ops.wall_s(in->ops.ctx), &e))
 		log_say(LOG_LEVEL_ERROR, "%s", e.text);
 	finish(in, RECEIPT_COMMITTED, now);
@@ -176,7 +234,7 @@ install_act(struct install *in, enum install_action a, mono_t now)
 		act_revert(in);
 		return;
 	case ACTION_RETEST:
-		ask_session(in, true);
+		act_retest(in, now);
 		return;
 	case ACTION_REBOOT:
 		act_reboot(in, now);

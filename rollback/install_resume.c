@@ -122,8 +122,10 @@ what_happened(struct install *in)
 	bool counted = in->state == INSTALL_TESTING || in->state == INSTALL_COMMITTING ||
 		       in->state == INSTALL_REVERTING || in->state == INSTALL_RETESTING;
 
-	if (in->state == INSTALL_COMMITTING && !same_file)
+	if (in->state == INSTALL_COMMITTING && !same_file) {
+		install_because(in, "it had been saved when the agent ended");
 		return ON_FOUND_SAVED;
+	}
 	if (strcmp(job->head.boot_id, in->boot_id)) {
 		if (in->state != INSTALL_REBOOTING)
 			install_because(in, "the machine restarted while %s", install_state_name(in->state));

@@ -56,6 +56,7 @@ struct box {
 	const char *refuse;     /* the system refuses changes of this entry */
 	const char *as_long_as; /* … while that one is in it; NULL: always */
 	int settle_rc;
+	bool nobody; /* no session with a manager can come about, before or after */
 
 	/* what was seen */
 	int tests, retests, ended, settles, reboots_asked, verdicts;
@@ -234,6 +235,15 @@ box_reboot(void *ctx, struct err *e)
 	return b->reboot_works ? 0 : err_set(e, -EPERM, "not permitted");
 }
 
+static inline bool
+box_can_prove(void *ctx, const struct tree *t)
+{
+	struct box *b = ctx;
+
+	/* what of the operator's makes a manager known */
+	return !b->nobody || entry_count(tree_entry(t, "system central-management", ""), "fmg");
+}
+
 static inline int64_t
 box_wall_s(void *ctx)
 {
@@ -254,6 +264,7 @@ box_ops(void)
 	    .verdict = box_verdict,
 	    .reboot_wanted = box_reboot_wanted,
 	    .reboot = box_reboot,
+	    .can_prove = box_can_prove,
 	    .wall_s = box_wall_s,
 	};
 }
@@ -392,6 +403,23 @@ box_begin_with(const char *set, const char *unset, bool force, struct err *e)
 	    .unset_len = strlen(unset),
 	    .manager_allows_reboot = true,
 	    .force = force,
+	};
+
+	return install_begin(box.in, &r, box.now, e);
+}
+
+/* An operator's, on the device. */
+static inline int
+box_begin_own(const char *set, const char *unset, struct err *e)
+{
+	struct install_request r = {
+	    .id = "own-1",
+	    .manager = "",
+	    .set = set,
+	    .unset = unset,
+	    .set_len = strlen(set),
+	    .unset_len = strlen(unset),
+	    .force = true,
 	};
 
 	return install_begin(box.in, &r, box.now, e);
