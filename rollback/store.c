@@ -261,7 +261,8 @@ store_revisions(const struct store *st, struct revision out[], size_t max)
 }
 
 int
-store_revision_load(const struct store *st, unsigned number, struct tree **out, struct err *e)
+store_revision_load(const struct store *st, unsigned number, struct tree **out,
+		    void (*complain)(void *ctx, const char *line), void *ctx, struct err *e)
 {
 	struct revision r;
 	size_t body = 0, len = 0;
@@ -272,7 +273,8 @@ store_revision_load(const struct store *st, unsigned number, struct tree **out, 
 	if (!rc)
 		rc = revision_path(st, number, path, e);
 	if (!rc) {
-		const struct source src = {.name = path, .text = text + body, .len = len - body};
+		const struct source src = {
+		    .name = path, .text = text + body, .len = len - body, .complain = complain, .ctx = ctx};
 
 		rc = build_tree(st, &src, out, e);
 	}

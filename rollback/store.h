@@ -61,6 +61,10 @@ struct revision {
 
 /* Newest first; at most `max`. Returns how many. */
 size_t store_revisions(const struct store *st, struct revision out[], size_t max);
-int store_revision_load(const struct store *st, unsigned number, struct tree **out, struct err *e); /* -ENOENT … */
+
+/* One of them as a tree, owned by the caller. -ENOENT, or what else was wrong with its file. Lines that fail (an
+ * attribute no schema knows any more) go to `complain` (may be NULL) as in store_load() and are left out. */
+int store_revision_load(const struct store *st, unsigned number, struct tree **out,
+			void (*complain)(void *ctx, const char *line), void *ctx, struct err *e);
 
 #endif

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <sys/wait.h>
 
+#include "base/buf.h"
 #include "config/codes.h"
 #include "config/schema.h"
 #include "config/tree.h"
@@ -151,10 +152,10 @@ damaged_revision_too(void **state)
 	fixture_write("revisions/README", "");
 	fixture_write("revisions/5.conf", "");
 	free(text);
-	assert_int_equal(store_revision_load(st, 2, &t, &e), -EBADMSG);
-	assert_int_equal(store_revision_load(st, 3, &t, &e), -EBADMSG);
-	assert_int_equal(store_revision_load(st, 4, &t, &e), -EBADMSG);
-	assert_int_equal(store_revision_load(st, 7, &t, &e), -ENOENT);
+	assert_int_equal(store_revision_load(st, 2, &t, NULL, NULL, &e), -EBADMSG);
+	assert_int_equal(store_revision_load(st, 3, &t, NULL, NULL, &e), -EBADMSG);
+	assert_int_equal(store_revision_load(st, 4, &t, NULL, NULL, &e), -EBADMSG);
+	assert_int_equal(store_revision_load(st, 7, &t, NULL, NULL, &e), -ENOENT);
 	assert_null(t);
 	store_free(st);
 	fixture_write("sys_config.conf", "config");
@@ -275,8 +276,41 @@ last_ten_revisions(void **state)
 	assert_string_equal(r[0].digest, store_digest(st));
 	assert_int_equal(r[STORE_REVISIONS - 1].number, 4);
 	assert_int_equal(store_revisions(st, r, 2), 2);
-	assert_int_equal(store_revision_load(st, 4, &t, &e), 0);
+	assert_int_equal(store_revision_load(st, 4, &t, NULL, NULL, &e), 0);
 	assert_true(is_config(t, "n4"));
+	tree_free(t);
+	store_free(st);
+}
+
+static void
+on_complaint(void *ctx, const char *line)
+{
+	(void)buf_printf(ctx, "%s\n", line);
+}
+
+/* An attribute that no schema knows any more: named and left out, the rest is there. */
+static void
+revision_of_another_schema(void **state)
+{
+	static const char text[] = "config system interface\n    edit \"wan1\"\n        set flurb 1\n        set alias "
+				   "\"kept\"\n    next\nend\n";
+	char digest[SHA256_TEXT], file[512];
+	struct store *st = open_store();
+	struct buf said = BUF_INIT(4096);
+	struct tree *t = NULL;
+	struct err e = ERR_NONE;
+
+	(void)state;
+	assert_int_equal(crypto_sha256_text(text, sizeof(text) - 1, digest), 0);
+	snprintf(file, sizeof(file), "# when=1 digest=%s who=long ago\n%s", digest, text);
+	fixture_write("revisions/000001.conf", file);
+	assert_int_equal(store_revision_load(st, 1, &t, on_complaint, &said, &e), 0);
+	assert_true(is_config(t, "kept"));
+	buf_put(&said, "", 1);
+	assert_non_null(strstr((const char *)buf_head(&said), "000001.conf:3:"));
+	assert_non_null(strstr((const char *)buf_head(&said), "flurb"));
+	assert_null(memchr(buf_head(&said), '\n', said.len - 2));
+	buf_free(&said);
 	tree_free(t);
 	store_free(st);
 }
@@ -510,6 +544,7 @@ main(void)
 	    IN_FOLDER(bad_lines_are_left_out),
 	    IN_FOLDER(only_the_owner_reads_it),
 	    IN_FOLDER(last_ten_revisions),
+	    IN_FOLDER(revision_of_another_schema),
 	    IN_FOLDER(who_is_one_line),
 	    IN_FOLDER(keep_makes_up_for_a_missing_revision),
 	    IN_FOLDER(save_fails_at_every_call),
