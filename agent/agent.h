@@ -17,6 +17,7 @@ struct loop;
 struct memory;
 struct reboots;
 struct receipts;
+struct revision_begun;
 struct schema;
 struct settings;
 struct store;
@@ -70,5 +71,10 @@ int agent_unregister(struct agent *a, const char *serial, const char *who, struc
 /* An operator ends the pending install: keeps it or undoes it. 0 or -errno, as install_confirm() and install_revert().
  */
 int agent_end_install(struct agent *a, bool keep, struct err *e);
+
+/* `execute revision restore`: as revision_restore(), and lets the install run. */
+int agent_restore_revision(struct agent *a, unsigned number, const char *who,
+			   void (*complain)(void *ctx, const char *line), void *ctx, struct revision_begun *out,
+			   struct err *e);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "agent/agent_private.h"
 #include "agent/device.h"
+#include "agent/revision.h"
 #include "agent/session.h"
 #include "agent/settings.h"
 #include "agent/uplink.h"
@@ -59,6 +60,19 @@ agent_end_install(struct agent *a, bool keep, struct err *e)
 	mono_t now = clock_mono();
 	int rc = keep ? install_confirm(a->install, now, e) : install_revert(a->install, now, e);
 
+	agent_install_touch(a);
+	return rc;
+}
+
+int
+agent_restore_revision(struct agent *a, unsigned number, const char *who, void (*complain)(void *ctx, const char *line),
+		       void *ctx, struct revision_begun *out, struct err *e)
+{
+	const struct revision_parts p = {.device = a->device, .store = a->store, .install = a->install};
+	int rc = revision_restore(&p, number, clock_mono(), complain, ctx, out, e);
+
+	if (!rc)
+		log_say(LOG_LEVEL_NOTICE, "install %s: revision %u is restored by %s", out->id, number, who);
 	agent_install_touch(a);
 	return rc;
 }
@@ -199,6 +213,13 @@ op_reboot(void *ctx, struct err *e)
 	return 0;
 }
 
+static bool
+op_can_prove(void *ctx, const struct tree *t)
+{
+	(void)ctx;
+	return device_names_manager(t);
+}
+
 static int64_t
 op_wall_s(void *ctx)
 {
@@ -255,6 +276,7 @@ agent_open_install(struct agent *a, struct err *e)
 	    .verdict = op_verdict,
 	    .reboot_wanted = op_reboot_wanted,
 	    .reboot = op_reboot,
+	    .can_prove = op_can_prove,
 	    .wall_s = op_wall_s,
 	};
 	struct install_files files = {.state_dir = settings_get(a->settings, "state-directory")};

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/agent.h"
+#include "agent/cli_revision.h"
 #include "agent/cli_show.h"
 #include "agent/device.h"
 #include "base/buf.h"
@@ -134,16 +135,64 @@ run_unregister(struct call *k, struct err *e)
 	return agent_unregister(k->agent, k->argv[0], k->c->who, e);
 }
 
+/* The pending install, or the one that was. */
+static void
+see_install(const struct call *k, struct install_status *out)
+{
+	struct agent_parts p;
+
+	agent_parts(k->agent, &p);
+	install_status(p.install, clock_mono(), out);
+}
+
 static int
 run_confirm(struct call *k, struct err *e)
 {
-	return agent_end_install(k->agent, true, e) ? CLI_CONFLICT : CLI_OK;
+	struct install_status was, is;
+
+	see_install(k, &was);
+	if (agent_end_install(k->agent, true, e))
+		return CLI_CONFLICT;
+	see_install(k, &is);
+	if (is.state != INSTALL_IDLE) {
+		err_set(e, -EIO, "install %s is not kept but rolled back: %.200s", is.id, is.cause);
+		return CLI_FAILED;
+	}
+	buf_printf(k->out, "Install %s is kept, and saved.\n", was.id);
+	return CLI_OK;
 }
 
 static int
 run_revert(struct call *k, struct err *e)
 {
-	return agent_end_install(k->agent, false, e) ? CLI_CONFLICT : CLI_OK;
+	struct install_status was;
+
+	see_install(k, &was);
+	if (agent_end_install(k->agent, false, e))
+		return CLI_CONFLICT;
+	buf_printf(k->out, "Install %s is being undone; `diagnose fgfm install-session` shows how far it is.\n",
+		   was.id);
+	return CLI_OK;
+}
+
+static int
+run_revision_list(struct call *k, struct err *e)
+{
+	(void)e;
+	cli_revision_list(k->agent, k->json, k->out);
+	return CLI_OK;
+}
+
+static int
+run_revision_diff(struct call *k, struct err *e)
+{
+	return cli_revision_diff(k->agent, k->argv[0], k->argc > 1 ? k->argv[1] : NULL, k->out, e);
+}
+
+static int
+run_revision_restore(struct call *k, struct err *e)
+{
+	return cli_revision_restore(k->agent, k->argv[0], k->c->who, k->out, e);
 }
 
 static int
@@ -310,6 +359,9 @@ static const struct cli_command commands[] = {
      run_unregister},
     {{"execute", "fgfm", "install", "confirm"}, 0, 0, 0, "keep the pending install", run_confirm},
     {{"execute", "fgfm", "install", "revert"}, 0, 0, 0, "undo the pending install", run_revert},
+    {{"execute", "revision", "list"}, 0, 0, HAS_JSON, "the last saved configurations", run_revision_list},
+    {{"execute", "revision", "diff"}, 1, 2, 0, "A [B]: from revision A to B, or to what runs", run_revision_diff},
+    {{"execute", "revision", "restore"}, 1, 1, 0, "N: install revision N, with a rollback", run_revision_restore},
     {{"execute", "backup", "config"}, 1, 1, FILE_OUT, "FILE: the running configuration into a file", run_backup},
     {{"execute", "restore", "config"}, 1, 1, FILE_IN, "FILE: replace the configuration by a file's", run_restore},
 };

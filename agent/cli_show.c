@@ -354,6 +354,14 @@ cli_show_session(struct agent *a, bool json, struct buf *out)
 
 /* --- diagnose fgfm install-session -------------------------------------------------------------------------------- */
 
+static const char *
+delivery_of(const struct receipt *r)
+{
+	if (!r->manager[0])
+		return "made on the device";
+	return r->delivered ? "receipt delivered" : "receipt not delivered yet";
+}
+
 static void
 put_receipt(struct sheet *s, const struct receipts *rs)
 {
@@ -366,9 +374,27 @@ put_receipt(struct sheet *s, const struct receipts *rs)
 		json_add(s->json, "last-receipt", receipt_json(r));
 		return;
 	}
-	buf_printf(s->out, "Last install: %s: %s%s%s, %s UTC, receipt %s\n", r->id, receipt_verdict_name(r->verdict),
-		   r->cause[0] ? ": " : "", r->cause, text_utc(when, sizeof(when), r->when_s),
-		   r->delivered ? "delivered" : "not delivered yet");
+	buf_printf(s->out, "Last install: %s: %s%s%s, %s UTC, %s\n", r->id, receipt_verdict_name(r->verdict),
+		   r->cause[0] ? ": " : "", r->cause, text_utc(when, sizeof(when), r->when_s), delivery_of(r));
+	if (r->dry.made)
+		buf_printf(s->out, "Last install's dry run: %u of %u commands reversible\n", r->dry.reversible,
+			   r->dry.commands);
+	for (size_t i = 0; i < r->dry.named_count; i++)
+		buf_printf(s->out, "Not reversible: set:%u: %s\n", r->dry.named[i].line, r->dry.named[i].text);
+}
+
+/* What the dry run found, of the pending install. */
+static void
+put_dry_run(struct sheet *s, const struct install_status *st)
+{
+	if (!st->dry)
+		return;
+	if (s->json) {
+		json_add_int(s->json, "reversible", st->dry_reversible);
+		json_add_int(s->json, "reversible-of", st->dry_commands);
+	} else {
+		buf_printf(s->out, "Reversible: %u of %u commands\n", st->dry_reversible, st->dry_commands);
+	}
 }
 
 void
@@ -383,10 +409,14 @@ cli_show_install(struct agent *a, bool json, struct buf *out)
 	put_text(&s, "State", "state", install_state_name(st.state));
 	if (st.state != INSTALL_IDLE) {
 		put_text(&s, "Install", "id", st.id);
-		put_text(&s, "From manager", "manager", st.manager);
+		put_text(&s, "Phase", "phase", st.phase);
+		put_text(&s, "From manager", "manager", json || st.manager[0] ? st.manager : "made on the device");
 		put_number(&s, "Commands", "commands", (int64_t)st.commands, "");
 		put_number(&s, "Done", "done", (int64_t)st.done, "");
 		put_number(&s, "Failed", "failed", st.failed, "");
+		put_dry_run(&s, &st);
+		if (json)
+			json_add_bool(s.json, "awaits-operator", st.awaits_operator);
 		if (st.left_ms >= 0)
 			put_number(&s, "Time left", "left", (st.left_ms + 999) / 1000, "s");
 		put_number(&s, "Starts of the agent", "starts", st.starts, "");

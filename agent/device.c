@@ -83,6 +83,14 @@ device_checksum(struct device *d)
 	return d->sums.all;
 }
 
+bool
+device_names_manager(const struct tree *t)
+{
+	const struct entry *cm = tree_entry(t, "system central-management", "");
+
+	return !strcmp(entry_get(cm, "type"), "fortimanager") && entry_count(cm, "fmg");
+}
+
 int
 device_settle(struct device *d, struct err *e)
 {

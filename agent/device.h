@@ -42,6 +42,9 @@ struct tree *device_running(struct device *d);
 const struct checksums *device_checksums(struct device *d); /* computed when asked for and changed since */
 const uint8_t *device_checksum(struct device *d);           /* that of everything alone: 16 bytes */
 
+/* Whether a configuration names a manager to dial: without one no session can prove a configuration good. */
+bool device_names_manager(const struct tree *t);
+
 /* Brings the running system in line with the whole running tree. How many entries failed; the first reason in `e`. */
 int device_settle(struct device *d, struct err *e);
 

@@ -130,6 +130,13 @@ box_reboot(void *ctx, struct err *e)
 	return err_set(e, -EPERM, "no reboot here");
 }
 
+static inline bool
+box_can_prove(void *ctx, const struct tree *t)
+{
+	(void)ctx;
+	return device_names_manager(t);
+}
+
 static inline int64_t
 box_wall_s(void *ctx)
 {
@@ -162,6 +169,7 @@ box_open_install(void)
 					.verdict = box_verdict,
 					.reboot_wanted = box_reboot_wanted,
 					.reboot = box_reboot,
+					.can_prove = box_can_prove,
 					.wall_s = box_wall_s};
 	const struct install_files files = {.state_dir = fixture_dir, .boot_id = "boot-1"};
 	struct err e = ERR_NONE;

@@ -359,8 +359,9 @@ a_session(void **state)
 static void
 installs(void **state)
 {
-	static const char *const keys[] = {"state",  "id",   "manager", "commands", "done",
-					   "failed", "left", "starts",  "cause",    NULL};
+	static const char *const keys[] = {
+	    "state",         "id",   "manager", "phase", "commands",        "done", "failed", "reversible",
+	    "reversible-of", "left", "starts",  "cause", "awaits-operator", NULL};
 	struct err e = ERR_NONE;
 	struct cJSON *j;
 
@@ -370,8 +371,10 @@ installs(void **state)
 	assert_line(cli_show_install, "State: testing");
 	assert_line(cli_show_install, "Install: i-1");
 	assert_line(cli_show_install, "From manager: FMG-VM0000000001");
+	assert_line(cli_show_install, "Phase: waiting for a fresh session");
 	assert_line(cli_show_install, "Commands: 5");
 	assert_line(cli_show_install, "Failed: 2");
+	assert_line(cli_show_install, "Reversible: 4 of 5 commands");
 	assert_true(strstr(text_of(cli_show_install), "Time left: 900 s") ||
 		    strstr(text_of(cli_show_install), "Time left: 899 s"));
 	assert_keys(cli_show_install, keys);
@@ -381,9 +384,27 @@ installs(void **state)
 	assert_int_equal(box_state(), INSTALL_IDLE);
 	assert_non_null(strstr(text_of(cli_show_install), "State: idle\nLast install: i-1: committed: "));
 	assert_non_null(strstr(text_of(cli_show_install), "receipt not delivered yet\n"));
+	assert_line(cli_show_install, "Last install's dry run: 4 of 5 commands reversible");
+	assert_line(cli_show_install, "Not reversible: set:2: set hostname \"new\"");
 	j = json_of(cli_show_install);
 	assert_non_null(json_get_object(j, "last-receipt"));
 	json_free(j);
+}
+
+/* The device's own: no manager waits for it. */
+static void
+own_install(void **state)
+{
+	const struct install_request r = {.id = "own", .manager = "", .set = "", .unset = ""};
+	struct err e = ERR_NONE;
+
+	(void)state;
+	box.now = clock_mono();
+	assert_int_equal(install_begin(box.install, &r, box.now, &e), 0);
+	box_step();
+	assert_line(cli_show_install, "From manager: made on the device");
+	assert_int_equal(install_confirm(box.install, clock_mono(), &e), 0);
+	assert_non_null(strstr(text_of(cli_show_install), "UTC, made on the device\n"));
 }
 
 /* --- checksums ---------------------------------------------------------------------------------------------------- */
@@ -431,6 +452,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(no_session, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_session, setup, teardown),
 	    cmocka_unit_test_setup_teardown(installs, setup, teardown),
+	    cmocka_unit_test_setup_teardown(own_install, setup, teardown),
 	    cmocka_unit_test_setup_teardown(checksums, setup, teardown),
 	};
 
