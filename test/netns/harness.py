@@ -88,6 +88,17 @@ GUIDE_UNSET = (move_wan1(DEVICE_IP) + 'config system interface\n    edit "modem"
 HARMLESS_SET = 'config system global\n    set hostname "renamed"\nend\n'
 HARMLESS_UNSET = f'config system global\n    set hostname "{DEVICE_SERIAL}"\nend\n'
 
+# many commands that change the system
+ROUTES = 120
+ROUTES_SET = HARMLESS_SET + "config router static\n" + "".join(
+    f"    edit {number}\n        set dst 10.9.{number}.0 255.255.255.0\n        set blackhole enable\n    next\n"
+    for number in range(100, 100 + ROUTES)) + "end\n"
+ROUTES_UNSET = HARMLESS_UNSET + "config router static\n" + "".join(
+    f"    delete {number}\n" for number in range(100, 100 + ROUTES)) + "end\n"
+
+# every netlink request takes this long: applying and reverting last some seconds, and can be met in the middle
+SLOW_NETLINK = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=sendmsg", "-e", "inject=sendmsg:delay_enter=10000"]
+
 
 def ip_packet(source, destination, payload=b"", protocol=1, length=None):
     """One IPv4 packet with a good header checksum; `length` overrides the header's own length field."""

@@ -6,19 +6,10 @@ import pytest
 
 import expect
 from harness import (DEVICE_SERIAL, FAST, HARMLESS_SET, HARMLESS_UNSET, MANAGER_SERIAL,
-                     REAL_TIME, ControlError, failing_syscall, real)
+                     REAL_TIME, ROUTES, ROUTES_SET, ROUTES_UNSET, SLOW_NETLINK, ControlError, failing_syscall, real)
 from netns import Ended, poll
 
 NEW_NAME = "renamed"
-ROUTES = 120
-ROUTES_SET = HARMLESS_SET + "config router static\n" + "".join(
-    f"    edit {number}\n        set dst 10.9.{number}.0 255.255.255.0\n        set blackhole enable\n    next\n"
-    for number in range(100, 100 + ROUTES)) + "end\n"
-ROUTES_UNSET = HARMLESS_UNSET + "config router static\n" + "".join(
-    f"    delete {number}\n" for number in range(100, 100 + ROUTES)) + "end\n"
-
-# every netlink request takes this long: applying and reverting last some seconds, and can be met in the middle
-SLOW_NETLINK = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=sendmsg", "-e", "inject=sendmsg:delay_enter=10000"]
 
 
 def blackholes(lab):

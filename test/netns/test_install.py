@@ -3,7 +3,8 @@
 import pytest
 
 import expect
-from harness import DEVICE_SERIAL, FAST, HARMLESS_SET, HARMLESS_UNSET, move_wan1, real
+from harness import (DEVICE_SERIAL, FAST, HARMLESS_SET, HARMLESS_UNSET, MANAGER_SERIAL, REAL_TIME, ROUTES_SET,
+                     ROUTES_UNSET, SLOW_NETLINK, move_wan1, real)
 from netns import poll
 
 
@@ -164,6 +165,91 @@ def test_long_install(lab):
     lines = manager.result_lines("l1")
     assert len(lines) == 3 * count + 2 and {code for code, _ in lines} == {0}
     assert manager.errors() == []
+
+
+def test_script_of_megabytes(lab):
+    """Larger than any window, both ways; a result for each command, and the whole of it in the configuration."""
+    manager, agent = lab.connected()
+    count, filler = 8000, "x" * 240
+    script = "config system interface\n" + "".join(
+        f'    edit "net{i}"\n        set description "{i} {filler}"\n    next\n' for i in range(count)) + "end\n"
+    unset = "config system interface\n" + "".join(f'    delete "net{i}"\n' for i in range(count)) + "end\n"
+    assert len(script) > 2_000_000
+    verdict, _text = manager.install_and_wait("m1", script, unset, timeout=120)
+    assert verdict == "committed"
+    result = manager.events("result", install_id="m1")[0]
+    assert result["lines"] == 3 * count + 2
+    assert manager.get_config().count(filler) == count
+    dry = agent.receipts()[-1]["dry-run"]
+    assert dry["back"] and dry["reversible"] == dry["commands"] == 3 * count + 2
+    assert manager.errors() == []
+
+
+def test_progress_is_shown(lab):
+    """Phase and commands of an install that takes its time, from the device's side."""
+    manager, agent = lab.connected(faketime=REAL_TIME, prefix=SLOW_NETLINK)
+    manager.install("p1", ROUTES_SET, ROUTES_UNSET)
+
+    def applying():
+        shown = agent.ask_json("diagnose", "fgfm", "install-session")
+        return shown if shown["state"] == "applying" and 0 < shown["done"] < shown["commands"] else None
+
+    shown = poll(applying, 20, "an install half applied", every=0.05)
+    assert shown["id"] == "p1" and shown["manager"] == MANAGER_SERIAL and shown["phase"] == "set script"
+    assert shown["commands"] == len(ROUTES_SET.splitlines()) == shown["reversible-of"] == shown["reversible"]
+    assert 0 < shown["left"] <= 900 and shown["failed"] == 0
+    done = agent.ctl("execute", "fgfm", "install", "confirm")
+    assert done.returncode == 1 and "p1 is applying (set script)" in done.stderr
+    assert manager.verdict("p1", 60)[0] == "committed"
+
+
+def verdict_that_waits(manager, agent, install_id):
+    """An install that has its verdict, and a manager that does not acknowledge the receipt."""
+    manager.behave("auth.answer=off")
+    manager.install(install_id, HARMLESS_SET, HARMLESS_UNSET)
+    agent.wait_install_state(expect.TESTING)
+    agent.ask("execute", "fgfm", "install", "revert")
+    mark = manager.mark()
+    manager.well_behaved()
+    manager.behave("ack=off", "ack_timeout=1000")
+    manager.receipt(install_id, real(300), since=mark)
+    assert agent.receipts()[-1]["delivered"] is False
+
+
+def test_killed_between_verdict_and_delivery(lab):
+    """The receipt is on disk: the next start brings it."""
+    manager, agent = lab.connected(faketime=FAST)
+    verdict_that_waits(manager, agent, "k1")
+    agent.kill()
+    manager.well_behaved()
+    mark = manager.mark()
+    agent.restart(faketime=FAST)
+    assert expect.verdict(manager.receipt("k1", real(300), since=mark)) == "rolled-back"
+    poll(lambda: agent.receipts()[-1]["delivered"], 5, "the delivery to be noted")
+
+
+def test_manager_that_never_acknowledges(lab):
+    """Once in each session and not more; and never again once it is acknowledged."""
+    manager, agent = lab.connected(faketime=FAST)
+    verdict_that_waits(manager, agent, "n1")
+    for _ in range(2):
+        mark = manager.mark()
+        manager.call("drop")
+        manager.ready(real(120), since=mark)
+        manager.receipt("n1", real(120), since=mark)
+        manager.wait("keepalive", real(400), since=manager.mark())
+        assert len(manager.events("receipt", since=mark)) == 1
+        assert agent.receipts()[-1]["delivered"] is False
+    mark = manager.mark()
+    manager.well_behaved()
+    manager.call("drop")
+    manager.receipt("n1", real(120), since=mark)
+    poll(lambda: agent.receipts()[-1]["delivered"], 5, "the delivery to be noted")
+    mark = manager.mark()
+    manager.call("drop")
+    manager.ready(real(120), since=mark)
+    manager.wait("keepalive", real(400), since=mark)
+    assert manager.events("receipt", since=mark) == []
 
 
 def test_receipt_is_delivered_until_it_is_acknowledged(lab):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import expect
-from harness import (DEVICE_IP, FAST, GUIDE_SET, GUIDE_UNSET, HARMLESS_SET, HARMLESS_UNSET, MANAGER_IP, SPEED, move_wan1, real,
+from harness import (DEVICE_CONFIG, DEVICE_IP, FAST, GUIDE_SET, GUIDE_UNSET, HARMLESS_SET, HARMLESS_UNSET, MANAGER_IP, SPEED, move_wan1, real,
                      timed)
 from netns import poll
 
@@ -61,6 +61,66 @@ def test_incomplete_unset_script(lab, unset):
     assert expect.search(expect.log("restored line"), agent.log())
 
 
+def test_dry_run_is_in_the_receipt(lab):
+    """How much of it the unset script takes back: known before the first command, told to the manager."""
+    manager, agent = lab.connected(faketime=FAST)
+    script = move_wan1("192.168.49.81") + HARMLESS_SET
+    manager.behave("auth.answer=off")
+    mark = manager.mark()
+    manager.install("dry", script, move_wan1(DEVICE_IP))
+    agent.wait_install_state(expect.TESTING)
+    pending = agent.ask_json("diagnose", "fgfm", "install-session")
+    assert (pending["reversible"], pending["reversible-of"]) == (7, 8)
+    manager.call("drop")  # the install's own channel is gone: the receipt has to come
+    agent.ask("execute", "fgfm", "install", "revert")
+    manager.well_behaved()
+    dry = manager.receipt("dry", real(RETEST), since=mark)["dry-run"]
+    assert (dry["reversible"], dry["commands"], dry["back"]) == (7, 8, False)
+    assert dry["not-reversible"] == [{"line": 7, "command": 'set hostname "renamed"'}]
+    assert "7 of 8 commands reversible" in agent.log()
+    assert "not taken back by its unset script: set:7: set hostname" in agent.log()
+
+
+def with_second_interface(lab):
+    """wan2, without an address, and in the configuration."""
+    lab.device_ns.ip("link", "add", "wan2", "type", "veth", "peer", "name", "wan2peer")
+    for device in ("wan2", "wan2peer"):
+        lab.device_ns.ip("link", "set", device, "up")
+    base = DEVICE_CONFIG.replace('    edit "modem"', '    edit "wan2"\n        set vdom "root"\n    next\n    edit "modem"')
+    lab.agent.configure(base=base)
+
+
+MOVED = ('config system interface\n    edit "wan1"\n        unset ip\n    next\n'
+         f'    edit "wan2"\n        set ip {DEVICE_IP} 255.255.255.0\n    next\nend\n'
+         'config router static\n    edit 1\n        set device "wan2"\n    next\nend\n')
+
+
+@pytest.mark.parametrize("unset", [
+    "",
+    # the address is given back while wan2 still has it, and the route before its device can reach the gateway
+    'config router static\n    edit 1\n        set device "wan1"\n    next\nend\n' + move_wan1(DEVICE_IP),
+    # an entry is deleted that is still used, and one that was not there
+    'config system interface\n    delete "wan2"\n    delete "wan1"\nend\nconfig router static\n    delete 1\n    delete 9\nend\n',
+], ids=["nothing", "wrong-order", "deletes-what-was-there"])
+def test_address_moved_between_two_interfaces(lab, unset):
+    """Whatever order the unset script tries, the system is as the saved configuration says afterwards."""
+    with_second_interface(lab)
+    manager, agent = lab.connected(faketime=FAST)
+    saved = agent.saved.read_bytes()
+    manager.install("move", MOVED, unset)
+    agent.wait_install_state(expect.TESTING)
+    assert f"{DEVICE_IP}/24" in lab.device_ns.addresses("wan2")
+    agent.ask("execute", "fgfm", "install", "revert")
+    agent.wait_install_state(expect.IDLE, timeout=real(RETEST + 60))
+    receipt = agent.receipts()[-1]
+    assert expect.verdict(receipt) == "rolled-back" and "did not let go back" not in expect.cause(receipt)
+    assert_as_before(lab, agent, saved)
+    assert not any(a.startswith("192.168.48.") for a in lab.device_ns.addresses("wan2"))
+    assert [r for r in lab.device_ns.routes() if r.startswith("default")] == [
+        r for r in lab.device_ns.routes() if r.startswith("default via 192.168.48.1 dev wan1")]
+    assert len([r for r in lab.device_ns.routes() if r.startswith("default")]) == 1
+
+
 def test_state_added_by_hand_survives_a_rollback(lab):
     """A revert touches nothing that the install did not change."""
     manager, agent = lab.connected(faketime=FAST)
@@ -83,7 +143,7 @@ def test_same_install_again_needs_force(lab):
     assert manager.install_and_wait("a1", script, unset, timeout=real(ROLLBACK + 120))[0] == "rolled-back"
     agent.wait_install_state(expect.IDLE)
     verdict, text = manager.install_and_wait("a2", script, unset)
-    assert verdict == "refused", text
+    assert verdict == "refused" and "rolled back before: a1" in text and "no fresh session" in text, text
     assert not agent.journal.exists() and back_on_wan1(lab)
     manager.install("a3", script, unset, force=True)
     agent.wait_install_state(expect.TESTING)
