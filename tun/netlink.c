@@ -26,6 +26,22 @@ struct link_answer {
 	bool there;
 };
 
+/* What made the device, and of a VLAN its id. */
+static void
+take_kind(struct link_facts *out, struct nlattr *info)
+{
+	struct nlattr *tb[IFLA_INFO_MAX + 1], *vlan[IFLA_VLAN_MAX + 1];
+
+	if (!info || nla_parse_nested(tb, IFLA_INFO_MAX, info, NULL) < 0 || !tb[IFLA_INFO_KIND])
+		return;
+	nla_strlcpy(out->kind, tb[IFLA_INFO_KIND], sizeof(out->kind));
+	if (strcmp(out->kind, "vlan") != 0 || !tb[IFLA_INFO_DATA] ||
+	    nla_parse_nested(vlan, IFLA_VLAN_MAX, tb[IFLA_INFO_DATA], NULL) < 0)
+		return;
+	if (vlan[IFLA_VLAN_ID] && nla_len(vlan[IFLA_VLAN_ID]) >= 2)
+		out->vlan = nla_get_u16(vlan[IFLA_VLAN_ID]);
+}
+
 static void
 take_link(void *ctx, const struct nlmsghdr *h)
 {
@@ -48,6 +64,11 @@ take_link(void *ctx, const struct nlmsghdr *h)
 		out->facts.mtu = nla_get_u32(tb[IFLA_MTU]);
 	if (tb[IFLA_ADDRESS] && nla_len(tb[IFLA_ADDRESS]) == (int)sizeof(out->facts.mac))
 		memcpy(out->facts.mac, nla_data(tb[IFLA_ADDRESS]), sizeof(out->facts.mac));
+	if (tb[IFLA_LINK] && nla_len(tb[IFLA_LINK]) >= 4)
+		out->facts.parent = (int)nla_get_u32(tb[IFLA_LINK]);
+	if (tb[IFLA_GROUP] && nla_len(tb[IFLA_GROUP]) >= 4)
+		out->facts.group = nla_get_u32(tb[IFLA_GROUP]);
+	take_kind(&out->facts, tb[IFLA_LINKINFO]);
 }
 
 /* Asked by netlink and never by ioctl: SIOCGIFINDEX makes the kernel load a module called like the device, and names
@@ -183,6 +204,7 @@ struct addrs_answer {
 	struct addr *out;
 	size_t max, count;
 	int ifindex;
+	bool set_only; /* no leased or autoconfigured ones, and none of the host's own */
 };
 
 static void
@@ -204,6 +226,8 @@ take_addr(void *ctx, const struct nlmsghdr *h)
 	if ((int)info->ifa_index != a->ifindex || (info->ifa_family != AF_INET && info->ifa_family != AF_INET6) ||
 	    (info->ifa_family == AF_INET6 && info->ifa_scope == RT_SCOPE_LINK))
 		return;
+	if (a->set_only && (!(info->ifa_flags & IFA_F_PERMANENT) || info->ifa_scope == RT_SCOPE_HOST))
+		return;
 	/* On a point-to-point device IFA_ADDRESS is the other end. */
 	at = tb[IFA_LOCAL] ? tb[IFA_LOCAL] : tb[IFA_ADDRESS];
 	if (!at || nla_len(at) != (int)request_address_bytes(info->ifa_family))
@@ -216,10 +240,9 @@ take_addr(void *ctx, const struct nlmsghdr *h)
 	a->count++;
 }
 
-int
-netlink_addrs(struct netlink *n, const char *dev, struct addr out[], size_t max, size_t *count, struct err *e)
+static int
+read_addrs(struct netlink *n, const char *dev, struct addrs_answer *a, struct err *e)
 {
-	struct addrs_answer a = {.out = out, .max = max};
 	struct ifaddrmsg info = {.ifa_family = AF_UNSPEC};
 	struct link_facts link;
 	int rc;
@@ -227,13 +250,32 @@ netlink_addrs(struct netlink *n, const char *dev, struct addr out[], size_t max,
 	rc = netlink_link(n, dev, &link, e);
 	if (rc)
 		return rc;
-	a.ifindex = link.ifindex;
+	a->ifindex = link.ifindex;
 	info.ifa_index = (unsigned)link.ifindex;
-	rc = request_run(n, request_new(RTM_GETADDR, NLM_F_DUMP, &info, sizeof(info)), take_addr, &a);
-	if (rc)
-		return request_failed(n, e, rc, "reading the addresses of %s", dev);
-	*count = a.count;
-	return 0;
+	rc = request_run(n, request_new(RTM_GETADDR, NLM_F_DUMP, &info, sizeof(info)), take_addr, a);
+	return rc ? request_failed(n, e, rc, "reading the addresses of %s", dev) : 0;
+}
+
+int
+netlink_addrs(struct netlink *n, const char *dev, struct addr out[], size_t max, size_t *count, struct err *e)
+{
+	struct addrs_answer a = {.out = out, .max = max};
+	int rc = read_addrs(n, dev, &a, e);
+
+	if (!rc)
+		*count = a.count;
+	return rc;
+}
+
+int
+netlink_addrs_set(struct netlink *n, const char *dev, struct addr out[], size_t max, size_t *count, struct err *e)
+{
+	struct addrs_answer a = {.out = out, .max = max, .set_only = true};
+	int rc = read_addrs(n, dev, &a, e);
+
+	if (!rc)
+		*count = a.count;
+	return rc;
 }
 
 static int

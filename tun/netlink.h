@@ -27,14 +27,29 @@ struct link_facts {
 	bool running; /* carrier */
 	bool noarp;   /* has no neighbours to resolve: a tunnel, loopback */
 	uint8_t mac[6];
+	char kind[16];  /* "vlan", "dummy", "veth"; "" where a driver made it */
+	int parent;     /* ifindex of the device below; 0: none. Of a veth it may mean one in another namespace */
+	uint16_t vlan;  /* id of a VLAN; 0: none */
+	uint32_t group; /* NETLINK_OURS: made by netlink_vlan_add() or netlink_dummy_add() */
 };
 
-/* -ENODEV where there is no such device: of these four, of netlink_addrs() and of netlink_addr_add(). */
+/* The group of the devices made here, set by the kernel in the moment it makes one: a mark that no crash can part from
+ * the device, and that `ip link show group 26215` lists. */
+enum { NETLINK_OURS = 26215, NETLINK_VLAN_MAX = 4094 };
+
+/* -ENODEV where there is no such device: of these four, of netlink_addrs…() and of netlink_addr_add(). */
 int netlink_link(struct netlink *n, const char *name, struct link_facts *out, struct err *e);
 int netlink_link_set_up(struct netlink *n, const char *name, bool up, struct err *e);
 int netlink_link_set_mtu(struct netlink *n, const char *name, unsigned mtu, struct err *e);
 /* addr_gen_mode none: no link-local address, so no unasked router solicitation. */
 int netlink_link_no_linklocal(struct netlink *n, const char *name, struct err *e);
+
+/* A VLAN, or a device with nothing behind it, down. A VLAN goes up and down on its own, not with its parent. -ENODEV:
+ * no such parent. -EEXIST: the name is in use, or another device is that VLAN already. */
+int netlink_vlan_add(struct netlink *n, const char *name, const char *parent, unsigned id, struct err *e);
+int netlink_dummy_add(struct netlink *n, const char *name, struct err *e);
+/* Removes the device with this index (and name, for messages). One that is gone is no error. */
+int netlink_link_del(struct netlink *n, const struct link_facts *link, struct err *e);
 
 /* All devices, at most `max`; *count is set to how many there are. */
 int netlink_links(struct netlink *n, struct link_facts out[], size_t max, size_t *count, struct err *e);
@@ -46,6 +61,9 @@ int netlink_addr_del(struct netlink *n, const char *dev, const struct addr *a, s
 
 /* Addresses of a device, at most `max`; *count is set to how many there are. Link-local IPv6 ones are left out. */
 int netlink_addrs(struct netlink *n, const char *dev, struct addr out[], size_t max, size_t *count, struct err *e);
+/* The same without what is not somebody's setting: leased and autoconfigured addresses, and those of the host itself.
+ */
+int netlink_addrs_set(struct netlink *n, const char *dev, struct addr out[], size_t max, size_t *count, struct err *e);
 
 struct route {
 	struct addr dst;     /* any address with prefix 0: default; no bits set beyond the prefix */
