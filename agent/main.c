@@ -212,7 +212,9 @@ on_signal(void *ctx, int signo)
 		agent_reload(*a);
 		break;
 	case SIGCHLD:
-		while (waitpid(-1, NULL, WNOHANG) > 0)
+		/* the program of reboot-command; handlers have groups of their own, and are waited for where they are
+		 * ended */
+		while (waitpid(0, NULL, WNOHANG) > 0)
 			;
 		break;
 	default:
