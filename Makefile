@@ -205,6 +205,8 @@ install: all ## install below DESTDIR and PREFIX (/usr/local), SYSCONFDIR (/etc)
 	install -m 644 etc/man/fgfmd.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -d $(DESTDIR)$(PREFIX)/share/doc/fgfmd
 	install -m 644 README.md LICENSE etc/sys_config.conf etc/schema.schema.json $(DESTDIR)$(PREFIX)/share/doc/fgfmd/
+	install -d $(DESTDIR)$(PREFIX)/share/doc/fgfmd/handlers $(DESTDIR)$(SYSCONFDIR)/fgfmd/handlers
+	install -m 644 etc/handlers/* $(DESTDIR)$(PREFIX)/share/doc/fgfmd/handlers/
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d \
 	  $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
 	sed 's,@PREFIX@,$(PREFIX),; s,@SYSCONFDIR@,$(SYSCONFDIR),' etc/fgfmd.service \

@@ -319,7 +319,16 @@ static int
 open_device(struct agent *a, struct err *e)
 {
 	const struct device_ops ops = {.ctx = a, .changed = on_device_changed, .other = cli_other_for_manager};
-	int rc = apply_new(settings_enabled(a->settings, "apply-system"), &a->apply, e);
+	const struct apply_options host = {
+	    .system = settings_enabled(a->settings, "apply-system"),
+	    .resolv_conf = settings_get(a->settings, "resolv-conf"),
+	    .localtime = settings_get(a->settings, "localtime"),
+	    .zoneinfo = settings_get(a->settings, "zoneinfo-directory"),
+	    .run_dir = settings_get(a->settings, "run-directory"),
+	    .handler_dir = settings_get(a->settings, "handler-directory"),
+	    .handler_user = settings_get(a->settings, "handler-user"),
+	};
+	int rc = apply_new(&host, &a->apply, e);
 
 	if (rc)
 		return rc;

@@ -49,8 +49,11 @@ on_install_task(void *ctx)
 {
 	struct agent *a = ctx;
 
+	device_turn(a->device);
 	if (install_busy(a->install))
 		install_step(a->install, clock_mono());
+	if (!install_busy(a->install))
+		device_rest(a->device);
 	agent_install_touch(a);
 }
 
@@ -100,7 +103,15 @@ op_settle(void *ctx, struct err *e)
 {
 	struct agent *a = ctx;
 
-	return device_settle(a->device, e);
+	return device_settle_changed(a->device, e);
+}
+
+static bool
+op_enough(void *ctx)
+{
+	struct agent *a = ctx;
+
+	return device_is_slow(a->device);
 }
 
 static void
@@ -141,6 +152,7 @@ op_verdict(void *ctx, const struct receipt *r)
 {
 	struct agent *a = ctx;
 
+	device_forget_changed(a->device);
 	request_put_config_verdict(&a->requests, r);
 	loop_task_soon(a->results_task);
 	loop_task_soon(a->changed_task); /* sessions that were let be during the install are looked at again */
@@ -270,6 +282,7 @@ agent_open_install(struct agent *a, struct err *e)
 	    .running = op_running,
 	    .executor = op_executor,
 	    .settle = op_settle,
+	    .enough = op_enough,
 	    .line = op_line,
 	    .test_begin = op_test_begin,
 	    .test_end = op_test_end,

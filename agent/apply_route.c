@@ -1,4 +1,4 @@
-/* `config router static`: routes of the main table, marked RTPROT_STATIC.
+/* `config router static` and `static6`: routes of the main table, marked RTPROT_STATIC.
  *
  * The metric is distance * 65536 + priority, so that the kernel prefers as FortiOS does: the smaller distance first,
  * among equals the smaller priority.
@@ -315,4 +315,24 @@ apply_routes_through(struct apply *a, const struct tree *t, const char *dev, boo
 			result = rc;
 	}
 	return result;
+}
+
+int
+apply_route_drift(struct apply *a, const struct entry *en, const struct drift *d, struct err *e)
+{
+	char net[ADDR_TEXT], gateway[ADDR_TEXT], text[192];
+	bool there = false;
+	struct wish w;
+	int rc = wish_of(en, &w, e);
+
+	if (rc != CLI_OK || !w.active || waits(a->nl, &w.route))
+		return rc;
+	rc = netlink_route_there(a->nl, &w.route, &there, e);
+	if (rc || there)
+		return rc;
+	snprintf(text, sizeof(text), "%s%s%s%s%s%s metric %u", addr_cidr(net, &w.route.dst),
+		 w.route.gateway.family ? " via " : "", addr_host(gateway, &w.route.gateway),
+		 *w.route.dev ? " dev " : "", w.route.dev, w.route.blackhole ? " blackhole" : "", w.route.metric);
+	drift_say(d, entry_key(en), "route", text, "none");
+	return 0;
 }

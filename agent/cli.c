@@ -20,6 +20,7 @@
 #include "config/exec.h"
 #include "config/print.h"
 #include "config/script.h"
+#include "config/verb.h"
 #include "rollback/install.h"
 
 enum { COMMAND_WORDS = 5, OUTPUT_MAX = 72 * 1024 * 1024 };
@@ -117,6 +118,12 @@ run_sync(struct call *k, struct err *e)
 	(void)e;
 	cli_show_sync(k->agent, k->json, k->out);
 	return CLI_OK;
+}
+
+static int
+run_drift(struct call *k, struct err *e)
+{
+	return cli_show_drift(k->agent, k->json, k->out, e);
 }
 
 static int
@@ -335,6 +342,7 @@ static const struct cli_command commands[] = {
     {{"diagnose", "fgfm", "trust-list"}, 0, 0, HAS_JSON, "the ten slots of the trusted list", run_trust},
     {{"diagnose", "fgfm", "session"}, 0, 0, HAS_JSON, "TLS, certificate, timers, counters", run_session},
     {{"diagnose", "fgfm", "install-session"}, 0, 0, HAS_JSON, "the pending install and the last receipt", run_install},
+    {{"diagnose", "fgfm", "drift"}, 0, 0, HAS_JSON, "what something else changed of the system", run_drift},
     {{"diagnose", "debug", "application", "fgfmd"},
      1,
      1,
@@ -621,11 +629,16 @@ run_one(struct cli *c, const struct command *cmd, struct buf *out, struct err *e
 {
 	struct agent_parts p;
 	struct err save = ERR_NONE;
-	int code = exec_run(c->exec, cmd, out, e);
+	enum verb verb;
+	int code;
 
+	agent_parts(c->agent, &p);
+	device_turn(p.device);
+	code = exec_run(c->exec, cmd, out, e);
+	if (!verb_match(cmd->argv[0], &verb) && verb == VERB_SHOW)
+		device_say_kept(p.device);
 	if (!exec_at_top(c->exec))
 		return code;
-	agent_parts(c->agent, &p);
 	if (device_save_changes(p.device, c->who, &save)) {
 		*e = save;
 		return CLI_FAILED;

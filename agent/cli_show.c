@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "config/codes.h"
 #include "config/tree.h"
 #include "rollback/install.h"
 #include "rollback/reboots.h"
@@ -424,6 +425,50 @@ cli_show_install(struct agent *a, bool json, struct buf *out)
 	}
 	put_receipt(&s, p.receipts);
 	sheet_close(&s);
+}
+
+/* --- diagnose fgfm drift ------------------------------------------------------------------------------------------ */
+
+struct drift_list {
+	struct buf *out;
+	struct cJSON *rows; /* NULL: for people */
+	size_t count;
+};
+
+static void
+put_difference(void *ctx, const struct apply_difference *x)
+{
+	struct drift_list *l = ctx;
+	struct cJSON *row;
+
+	l->count++;
+	if (!l->rows) {
+		buf_printf(l->out, "%s%s%s: %s: expected %s, found %s\n", x->table, *x->key ? " " : "", x->key, x->what,
+			   x->expected, x->found);
+		return;
+	}
+	row = json_add_object(l->rows, NULL);
+	json_add_str(row, "table", x->table);
+	json_add_str(row, "key", x->key);
+	json_add_str(row, "what", x->what);
+	json_add_str(row, "expected", x->expected);
+	json_add_str(row, "found", x->found);
+}
+
+int
+cli_show_drift(struct agent *a, bool json, struct buf *out, struct err *e)
+{
+	struct sheet s = sheet_open(json, out);
+	struct drift_list l = {.out = out, .rows = s.json ? json_add_array(s.json, "drift") : NULL};
+	struct agent_parts p;
+	int code;
+
+	agent_parts(a, &p);
+	code = device_drift(p.device, put_difference, &l, e);
+	if (!json && !l.count && code == CLI_OK)
+		buf_str(out, "The system is as configured.\n");
+	sheet_close(&s);
+	return code;
 }
 
 /* --- checksums ---------------------------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 
 struct agent;
 struct buf;
+struct err;
 
 void cli_show_status(struct agent *a, bool json, struct buf *out);     /* get system status */
 void cli_show_management(struct agent *a, bool json, struct buf *out); /* diagnose fdsm central-mgmt-status */
@@ -15,6 +16,8 @@ void cli_show_session(struct agent *a, bool json, struct buf *out);    /* diagno
 void cli_show_install(struct agent *a, bool json, struct buf *out);    /* diagnose fgfm install-session */
 void cli_show_checksums(struct agent *a, bool json, struct buf *out);  /* get system mgmt-csum */
 void cli_show_sync(struct agent *a, bool json, struct buf *out);       /* get system checksum status */
+/* diagnose fgfm drift. CLI_OK, or CLI_FAILED when the system could not be read in full. */
+int cli_show_drift(struct agent *a, bool json, struct buf *out, struct err *e);
 
 struct trust_list;
 void cli_show_trust_list(const struct trust_list *l, bool json, struct buf *out); /* also for --offline */

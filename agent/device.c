@@ -1,6 +1,7 @@
 #include "agent/device.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,10 +13,17 @@
 #include "config/codes.h"
 #include "config/diff.h"
 #include "config/exec.h"
+#include "config/schema.h"
 #include "config/script.h"
 #include "config/tree.h"
 #include "rollback/secret.h"
 #include "rollback/store.h"
+
+/* An entry that an executor has changed. */
+struct touched {
+	const struct schema_table *table;
+	char *key; /* owned */
+};
 
 struct device {
 	const struct schema *schema;
@@ -26,6 +34,9 @@ struct device {
 	struct checksum_cache *cache;
 	struct checksums sums;
 	bool unsaved; /* a shell has changed something */
+	struct touched *touched;
+	size_t touched_count, touched_room;
+	bool touched_all; /* there was no memory to say which */
 };
 
 int
@@ -59,6 +70,7 @@ device_free(struct device *d)
 	if (!d)
 		return;
 	checksum_cache_free(d->cache);
+	device_forget_changed(d);
 	tree_free(d->running);
 	free(d);
 }
@@ -91,10 +103,144 @@ device_names_manager(const struct tree *t)
 	return !strcmp(entry_get(cm, "type"), "fortimanager") && entry_count(cm, "fmg");
 }
 
+struct found {
+	size_t count;
+	char first[256];
+};
+
+static void
+on_found(void *ctx, const struct apply_difference *x)
+{
+	struct found *f = ctx;
+
+	log_debug(DBG_CONFIG, "[apply] %s %s: %s %s, the configuration says %s", x->table, x->key, x->what, x->found,
+		  x->expected);
+	if (!f->count++)
+		snprintf(f->first, sizeof(f->first), "%s %s: %s %s, was %s", x->table, x->key, x->what, x->expected,
+			 x->found);
+}
+
 int
 device_settle(struct device *d, struct err *e)
 {
-	return d->apply ? apply_all(d->apply, d->running, e) : 0;
+	struct found f = {.count = 0};
+	int failed;
+
+	if (!d->apply)
+		return 0;
+	(void)apply_drift(d->apply, d->running, on_found, &f, NULL);
+	if (f.count)
+		log_say(LOG_LEVEL_NOTICE, "the configuration is applied, %zu differences to the system, the first: %s",
+			f.count, f.first);
+	failed = apply_all(d->apply, d->running, e);
+	apply_rest(d->apply);
+	device_forget_changed(d);
+	return failed;
+}
+
+void
+device_forget_changed(struct device *d)
+{
+	for (size_t i = 0; i < d->touched_count; i++)
+		free(d->touched[i].key);
+	free(d->touched);
+	d->touched = NULL;
+	d->touched_count = d->touched_room = 0;
+	d->touched_all = false;
+}
+
+/* By table, in the order of applying, and by key. */
+static int
+compare_touched(const void *a, const void *b)
+{
+	const struct touched *x = a, *y = b;
+
+	if (x->table != y->table)
+		return x->table->index < y->table->index ? -1 : 1;
+	return strcmp(x->key, y->key);
+}
+
+int
+device_settle_changed(struct device *d, struct err *e)
+{
+	int failed = 0;
+
+	if (!d->apply || d->touched_all)
+		return device_settle(d, e);
+	if (d->touched_count)
+		qsort(d->touched, d->touched_count, sizeof(*d->touched), compare_touched);
+	for (size_t i = 0; i < d->touched_count; i++) {
+		const struct touched *t = &d->touched[i];
+		struct err why = ERR_NONE;
+
+		if (i && !compare_touched(t, t - 1))
+			continue;
+		if (apply_again(d->apply, d->running, t->table, t->key, &why) == CLI_OK)
+			continue;
+		log_say(LOG_LEVEL_ERROR, "%s %s: %s", t->table->path, t->key, why.text);
+		if (!failed++ && e)
+			*e = why;
+	}
+	device_forget_changed(d);
+	return failed;
+}
+
+int
+device_drift(struct device *d, apply_drift_fn *fn, void *ctx, struct err *e)
+{
+	return d->apply ? apply_drift(d->apply, d->running, fn, ctx, e) : CLI_OK;
+}
+
+void
+device_rest(struct device *d)
+{
+	if (d->apply)
+		apply_rest(d->apply);
+}
+
+void
+device_turn(struct device *d)
+{
+	if (d->apply)
+		apply_turn(d->apply);
+}
+
+bool
+device_is_slow(const struct device *d)
+{
+	return d->apply && apply_is_slow(d->apply);
+}
+
+void
+device_say_kept(struct device *d)
+{
+	if (d->apply)
+		apply_say_kept(d->apply, d->running);
+}
+
+/* Tables of the agent's own are settled again whatever came of it: cheap, and a later change may have taken from an
+ * earlier one. Of those of programs only what failed: they are no part of a start. */
+static void
+note_touched(struct device *d, const struct change *c, int code)
+{
+	char *key;
+
+	if (!apply_is_own(c->table) && code == CLI_OK)
+		return;
+	if (d->touched_count == d->touched_room) {
+		size_t room = d->touched_room ? d->touched_room * 2 : 64;
+		struct touched *more = realloc(d->touched, room * sizeof(*more));
+
+		if (more) {
+			d->touched = more;
+			d->touched_room = room;
+		}
+	}
+	key = d->touched_count < d->touched_room ? strdup(c->key) : NULL;
+	if (key)
+		d->touched[d->touched_count++] = (struct touched){.table = c->table, .key = key};
+	else
+		d->touched_all = true;
 }
 
 static void
@@ -104,9 +250,8 @@ note_change(struct device *d)
 }
 
 static int
-on_apply(void *ctx, const struct change *c, struct err *e)
+apply_one(struct device *d, const struct change *c, struct err *e)
 {
-	struct device *d = ctx;
 	int rc = d->apply ? apply_change(d->apply, c, e) : CLI_OK;
 
 	note_change(d);
@@ -114,11 +259,23 @@ on_apply(void *ctx, const struct change *c, struct err *e)
 }
 
 static int
+on_apply(void *ctx, const struct change *c, struct err *e)
+{
+	struct device *d = ctx;
+	int rc = apply_one(d, c, e);
+
+	note_touched(d, c, rc);
+	return rc;
+}
+
+static int
 on_memory(void *ctx, const struct change *c, struct err *e)
 {
-	(void)c;
+	struct device *d = ctx;
+
 	(void)e;
-	note_change(ctx);
+	note_touched(d, c, CLI_OK);
+	note_change(d);
 	return CLI_OK;
 }
 
@@ -157,7 +314,7 @@ int
 device_apply_for_shell(struct device *d, const struct change *c, struct err *e)
 {
 	d->unsaved = true;
-	return on_apply(d, c, e);
+	return apply_one(d, c, e);
 }
 
 /* Runs `text` on the running tree with the appliers, up to the first command that fails, or with `go_on` past it. 0, or
@@ -184,6 +341,7 @@ run_applied(struct device *d, const char *name, const char *text, size_t len, bo
 	}
 	exec_free(x);
 	script_free(script);
+	device_rest(d);
 	return failed;
 }
 
@@ -236,6 +394,7 @@ device_save_changes(struct device *d, const char *who, struct err *e)
 	if (!d->unsaved)
 		return 0;
 	d->unsaved = false;
+	device_rest(d);
 	rc = save(d, who, e);
 	if (rc) {
 		go_back(d);

@@ -10,10 +10,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "agent/apply.h"
 #include "config/checksum.h"
 #include "config/load.h"
 
-struct apply;
 struct buf;
 struct change;
 struct device;
@@ -45,8 +45,24 @@ const uint8_t *device_checksum(struct device *d);           /* that of everythin
 /* Whether a configuration names a manager to dial: without one no session can prove a configuration good. */
 bool device_names_manager(const struct tree *t);
 
-/* Brings the running system in line with the whole running tree. How many entries failed; the first reason in `e`. */
+/* Brings the running system in line with the whole running tree, as after a boot: what is missing comes, and what it
+ * finds different is said in the log before. How many entries failed; the first reason in `e`. */
 int device_settle(struct device *d, struct err *e);
+
+/* The same for the entries alone that executors have changed since the last call of either of these two: a revert
+ * touches nothing else (recovery.md, invariant 4). */
+int device_settle_changed(struct device *d, struct err *e);
+void device_forget_changed(struct device *d);
+
+/* Where the running system differs from the running tree. CLI_OK or CLI_FAILED, as apply_drift(). */
+int device_drift(struct device *d, apply_drift_fn *fn, void *ctx, struct err *e);
+
+/* For the programs that apply tables (agent/apply.h): an install's script or a command is through; a turn of the event
+ * loop begins; it has taken long enough. */
+void device_rest(struct device *d);
+void device_turn(struct device *d);
+bool device_is_slow(const struct device *d);
+void device_say_kept(struct device *d);
 
 /* An executor for an install's scripts, with the appliers or without; the caller frees it. NULL: no memory. */
 struct exec *device_executor(struct device *d, bool apply);

@@ -145,8 +145,9 @@ settings_run_path(const struct settings *s, const char *name, char *dst, size_t 
 const char *
 settings_restart_needed(const struct settings *a, const struct settings *b)
 {
-	static const char *const fixed[] = {"state-directory", "run-directory", "schema-directory",
-					    "netns",           "tun-device",    "apply-system"};
+	static const char *const fixed[] = {"state-directory", "run-directory", "schema-directory",  "netns",
+					    "tun-device",      "apply-system",  "handler-directory", "handler-user",
+					    "resolv-conf",     "localtime",     "zoneinfo-directory"};
 
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
 		if (strcmp(settings_get(a, fixed[i]), settings_get(b, fixed[i])) != 0)

@@ -31,10 +31,13 @@ schema_builtin:
 
 	schema_file "10-system-global.json"
 	schema_file "20-system-interface.json"
+	schema_file "25-system-dns.json"
 	schema_file "30-router-static.json"
+	schema_file "31-router-static6.json"
 	schema_file "35-system-admin.json"
 	schema_file "40-system-central-management.json"
 	schema_file "50-system-dm.json"
+	schema_file "55-system-ntp.json"
 	schema_file "60-system-autoupdate.json"
 	schema_file "65-log-syslogd.json"
 	schema_file "70-firewall-address.json"

@@ -57,8 +57,12 @@ struct install_ops {
 	struct tree *(*running)(void *ctx);
 	struct exec *(*executor)(void *ctx, bool apply);
 
-	/* Brings the whole running system in line with the running tree (idempotent). Reports what it could not do. */
+	/* Brings what executors have changed of the running system in line with the running tree (idempotent). Reports
+	 * what it could not do. */
 	int (*settle)(void *ctx, struct err *e);
+
+	/* Asked after each command: the rest of the script waits for the next install_step(). NULL: never. */
+	bool (*enough)(void *ctx);
 
 	/* One command is done: "CODE: COMMAND" to the manager (set script) and to `diagnose debug cli 8` (all). What
 	 * may be a secret in it is masked. */

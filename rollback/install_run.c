@@ -96,6 +96,8 @@ run_slice(struct install *in)
 
 		note_result(in, code, c, text);
 		in->ops.line(in->ops.ctx, r->which, code, text);
+		if (in->ops.enough && in->ops.enough(in->ops.ctx))
+			break;
 	}
 	if (r->next < script_count(r->script))
 		return false;

@@ -30,6 +30,23 @@ fixture_on_apply(void *ctx, const struct change *c, struct err *e)
 	return apply_change(fixture_apply, c, e);
 }
 
+/* The appliers, with the files of the host in a folder of this program's own; handlers in /run/handlers. */
+static inline int
+fixture_host(bool system)
+{
+	const struct apply_options o = {.system = system,
+					.resolv_conf = "/run/host/resolv.conf",
+					.localtime = "/run/host/localtime",
+					.zoneinfo = "/run/host/zoneinfo",
+					.run_dir = "/run/host",
+					.handler_dir = "/run/handlers",
+					.handler_user = ""};
+
+	apply_free(fixture_apply);
+	fixture_apply = NULL;
+	return apply_new(&o, &fixture_apply, &fixture_err);
+}
+
 /* wan1 and lan1 with their other ends, up and without addresses. */
 static inline int
 fixture_apply_setup(void **state)
@@ -42,22 +59,25 @@ fixture_apply_setup(void **state)
 		return -1;
 	fixture_tree = tree_new(fixture_schema);
 	fixture_exec = fixture_tree ? exec_new(fixture_tree, &ops, false) : NULL;
-	if (!fixture_exec || apply_new(true, &fixture_apply, &fixture_err))
+	if (!fixture_exec || fixture_host(true))
 		return -1;
-	return fixture_veth("wan1", "peer1") || fixture_veth("lan1", "peer2");
+	return fixture_sh("mkdir -p /run/host/zoneinfo/Area /run/handlers; cd /run/host/zoneinfo/Area; "
+			  "printf TZif2 > East; printf TZif2 > West; echo none > Text") ||
+	       fixture_veth("wan1", "peer1") || fixture_veth("lan1", "peer2");
 }
 
 static inline int
 fixture_apply_teardown(void **state)
 {
 	(void)state;
-	apply_free(fixture_apply);
 	exec_free(fixture_exec);
+	apply_free(fixture_apply);
 	tree_free(fixture_tree);
 	schema_free(fixture_schema);
 	fixture_apply = NULL;
-	return fixture_sh("ip route flush proto static; ip link del wan1 2>/dev/null; ip link del lan1 2>/dev/null; "
-			  "ip link del late1 2>/dev/null; true");
+	return fixture_sh("ip route flush proto static; ip -6 route flush proto static; ip link del wan1 2>/dev/null; "
+			  "ip link del lan1 2>/dev/null; "
+			  "ip link del late1 2>/dev/null; rm -rf /run/host /run/handlers; true");
 }
 
 /* Runs commands, one a line, as a shell would. CLI_OK, or the first code that was not. */

@@ -155,6 +155,125 @@ recovery_example(void **state)
 	assert_int_equal(fixture_count("ip route", "^default via 192.168.48.1 dev wan1"), 1);
 }
 
+static struct {
+	char lines[1024];
+	size_t used;
+} found;
+
+static void
+on_difference(void *ctx, const struct apply_difference *x)
+{
+	(void)ctx;
+	found.used += (size_t)snprintf(found.lines + found.used, sizeof(found.lines) - found.used,
+				       "%s %s: %s %s, found %s\n", x->table, x->key, x->what, x->expected, x->found);
+}
+
+static const char *
+drift(void)
+{
+	struct err e = ERR_NONE;
+
+	memset(&found, 0, sizeof(found));
+	if (apply_drift(fixture_apply, fixture_tree, on_difference, NULL, &e) != CLI_OK)
+		fail_msg("%s", e.text);
+	return found.lines;
+}
+
+/* What something else changed is told, each thing with both values, and stays as it is. */
+static void
+differences(void **state)
+{
+	static const struct {
+		const char *what, *change, *want;
+	} cases[] = {
+	    {"nothing", "true", ""},
+	    {"an address of ours", "ip addr del 198.51.100.1/24 dev lan1",
+	     "system interface lan1: address 198.51.100.1/24, found none\n"},
+	    {"an address of others", "ip addr add 203.0.113.7/24 dev lan1",
+	     "system interface lan1: address none, found 203.0.113.7/24\n"},
+	    {"a leased address is nobody's setting",
+	     "ip addr add 203.0.113.7/24 dev lan1 valid_lft 600 preferred_lft 600", ""},
+	    {"of IPv6", "ip addr del 2001:db8::1/64 dev lan1; ip addr add 2001:db8::2/64 dev lan1",
+	     "system interface lan1: address 2001:db8::1/64, found none\n"
+	     "system interface lan1: address none, found 2001:db8::2/64\n"},
+	    {"size", "ip link set lan1 mtu 1300", "system interface lan1: mtu 1400, found 1300\n"},
+	    {"down", "ip link set lan1 down",
+	     "system interface lan1: status up, found down\n"
+	     "system interface lan1: address 2001:db8::1/64, found none\n"},
+	    {"a route", "ip route del 10.8.0.0/16",
+	     "router static 1: route 10.8.0.0/16 via 192.0.2.254 dev wan1 metric 655361, found none\n"},
+	    {"a route of IPv6", "ip -6 route del 2001:db8:8::/48",
+	     "router static6 1: route 2001:db8:8::/48 dev lan1 metric 656384, found none\n"},
+	    {"a route of others is no concern", "ip route add 10.7.0.0/16 via 192.0.2.254", ""},
+	    {"the name", "hostname other", "system global : hostname box-1, found other\n"},
+	    {"the time zone", "ln -sf Mars /run/host/localtime",
+	     "system global : timezone /run/host/zoneinfo/Area/East, found Mars\n"},
+	    {"no time zone", "rm /run/host/localtime",
+	     "system global : timezone /run/host/zoneinfo/Area/East, found none\n"},
+	    {"name servers", "printf '# x\\nnameserver 203.0.113.53\\nsearch z\\n' > /run/host/resolv.conf",
+	     "system dns : resolv-conf search example.org; nameserver 192.0.2.53, found nameserver 203.0.113.53; "
+	     "search "
+	     "z\n"},
+	    {"no name servers", "rm /run/host/resolv.conf",
+	     "system dns : resolv-conf search example.org; nameserver 192.0.2.53, found none\n"},
+	    {"a link to name servers", "ln -sf stub /run/host/resolv.conf",
+	     "system dns : resolv-conf search example.org; nameserver 192.0.2.53, found /run/host/resolv.conf is a "
+	     "symbolic link to stub: only a file is replaced\n"},
+	};
+	static const char all[] =
+	    "config system interface\nedit wan1\nset ip 192.0.2.1/24\nnext\n"
+	    "edit lan1\nset ip 198.51.100.1/24\nset mtu-override enable\nset mtu 1400\n"
+	    "config ipv6\nset ip6-address 2001:db8::1/64\nend\nnext\nend\n"
+	    "config router static\nedit 1\nset dst 10.8.0.0/16\nset gateway 192.0.2.254\nset device wan1\nnext\nend\n"
+	    "config router static6\nedit 1\nset dst 2001:db8:8::/48\nset device lan1\nnext\nend\n"
+	    "config system dns\nset primary 192.0.2.53\nset domain example.org\nend\n"
+	    "config system global\nset hostname box-1\nset timezone Area/East\nend\n";
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		if (fixture_cli(all) != CLI_OK)
+			fail_msg("%s", fixture_err.text);
+		assert_int_equal(fixture_sh("%s", cases[i].change), 0);
+		for (int again = 0; again < 2; again++)
+			if (strcmp(drift(), cases[i].want) != 0)
+				fail_msg("%s:\n%s", cases[i].what, found.lines);
+		assert_int_equal(fixture_apply_teardown(state), 0);
+		assert_int_equal(fixture_apply_setup(state), 0);
+	}
+}
+
+/* A device that is not there is one difference; with `apply-system disable` the host's own files are none. */
+static void
+no_differences(void **state)
+{
+	(void)state;
+	assert_int_equal(fixture_cli("config system interface\nedit late1\nset ip 10.9.0.1/16\nnext\nend\n"
+				     "config router static\nedit 1\nset dst 10.8.0.0/16\nset device late1\nnext\nend\n"
+				     "config system global\nset hostname box-1\nset timezone 04\nend\n"
+				     "config system dns\nset primary 192.0.2.53\nend\n"),
+			 CLI_OK);
+	assert_string_equal(drift(), "system interface late1: device present, found missing\n");
+	assert_int_equal(fixture_sh("hostname other; rm /run/host/resolv.conf"), 0);
+	assert_int_equal(fixture_host(false), 0);
+	assert_string_equal(drift(), "system interface late1: device present, found missing\n");
+}
+
+/* One entry alone is brought back; the rest stays as somebody else left it. */
+static void
+one_entry_again(void **state)
+{
+	const struct schema_table *interfaces = schema_find(fixture_schema, "system interface");
+	struct err e = ERR_NONE;
+
+	(void)state;
+	assert_int_equal(fixture_cli("config system interface\nedit wan1\nset ip 192.0.2.1/24\nnext\n"
+				     "edit lan1\nset ip 198.51.100.1/24\nnext\nend\n"),
+			 CLI_OK);
+	assert_int_equal(fixture_sh("ip addr flush dev wan1; ip addr flush dev lan1"), 0);
+	assert_int_equal(apply_again(fixture_apply, fixture_tree, interfaces, "wan1", &e), CLI_OK);
+	assert_int_equal(apply_again(fixture_apply, fixture_tree, interfaces, "nobody0", &e), CLI_OK);
+	assert_string_equal(drift(), "system interface lan1: address 198.51.100.1/24, found none\n");
+}
+
 static void
 tables_of_others(void **state)
 {
@@ -173,6 +292,9 @@ main(void)
 	    cmocka_unit_test_setup_teardown(silent_when_done, fixture_apply_setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(link_refused, fixture_apply_setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(recovery_example, fixture_apply_setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(differences, fixture_apply_setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(no_differences, fixture_apply_setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(one_entry_again, fixture_apply_setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(tables_of_others, fixture_apply_setup, fixture_apply_teardown),
 	};
 

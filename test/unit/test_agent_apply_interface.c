@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// wrap: netlink_link_set_up netlink_addr_del netlink_addrs
+// wrap: netlink_link_set_up netlink_addr_del netlink_addrs netlink_link netlink_vlan_add netlink_dummy_add
 
 #include <cmocka.h>
 #include <errno.h>
@@ -59,9 +59,69 @@ __wrap_netlink_addrs(struct netlink *n, const char *dev, struct addr out[], size
 	return __real_netlink_addrs(n, dev, out, max, count, e);
 }
 
+/* Not every kernel has VLANs and dummies; every one that runs these tests has macvlans and bridges. They stand for them
+ * here: how VLANs are made is shown by test_tun_netlink_make. */
+static struct {
+	char name[16];
+	unsigned id;
+} vlans[8];
+
+int __real_netlink_link(struct netlink *n, const char *name, struct link_facts *out, struct err *e);
+int __wrap_netlink_link(struct netlink *n, const char *name, struct link_facts *out, struct err *e);
+int __wrap_netlink_vlan_add(struct netlink *n, const char *name, const char *parent, unsigned id, struct err *e);
+int __wrap_netlink_dummy_add(struct netlink *n, const char *name, struct err *e);
+
+int
+__wrap_netlink_link(struct netlink *n, const char *name, struct link_facts *out, struct err *e)
+{
+	int rc = __real_netlink_link(n, name, out, e);
+
+	if (!rc && !strcmp(out->kind, "bridge"))
+		snprintf(out->kind, sizeof(out->kind), "dummy");
+	if (rc || strcmp(out->kind, "macvlan") != 0)
+		return rc;
+	snprintf(out->kind, sizeof(out->kind), "vlan");
+	for (size_t i = 0; i < sizeof(vlans) / sizeof(*vlans); i++)
+		if (!strcmp(vlans[i].name, name))
+			out->vlan = (uint16_t)vlans[i].id;
+	return 0;
+}
+
+static void
+stand_in_vlan(const char *name, const char *parent, unsigned id, int group)
+{
+	size_t i = 0;
+
+	while (*vlans[i].name && strcmp(vlans[i].name, name) != 0)
+		i++;
+	snprintf(vlans[i].name, sizeof(vlans[i].name), "%s", name);
+	vlans[i].id = id;
+	assert_int_equal(fixture_sh("ip link add link %s name %s group %d type macvlan", parent, name, group), 0);
+}
+
+int
+__wrap_netlink_vlan_add(struct netlink *n, const char *name, const char *parent, unsigned id, struct err *e)
+{
+	struct link_facts below;
+	int rc = netlink_link(n, parent, &below, e);
+
+	if (!rc)
+		stand_in_vlan(name, parent, id, NETLINK_OURS);
+	return rc;
+}
+
+int
+__wrap_netlink_dummy_add(struct netlink *n, const char *name, struct err *e)
+{
+	(void)n;
+	(void)e;
+	return fixture_sh("ip link add %s group %d type bridge", name, NETLINK_OURS);
+}
+
 static int
 setup(void **state)
 {
+	memset(vlans, 0, sizeof(vlans));
 	set_up_left = addr_del_left = addrs_left = -1;
 	return fixture_apply_setup(state);
 }
@@ -321,6 +381,241 @@ routes_follow(void **state)
 	assert_int_equal(fixture_count("ip route", "proto static"), 3);
 }
 
+static int
+addresses6(const char *pattern)
+{
+	return fixture_count("ip -6 -o addr show dev wan1 scope global", pattern);
+}
+
+static void
+several_addresses(void **state)
+{
+	static const struct {
+		const char *what, *lines, *v4, *v6; /* every address, in the kernel's order */
+	} cases[] = {
+	    {"secondary ones alone do not count", "config secondaryip\nedit 1\nset ip 198.51.100.1/24\nnext\nend", "",
+	     ""},
+	    {"once they are enabled", "set ip 192.0.2.1/24\nset secondary-IP enable", "192.0.2.1/24 198.51.100.1/24",
+	     ""},
+	    {"in the same subnet", "config secondaryip\nedit 2\nset ip 192.0.2.2/24\nnext\nend",
+	     "192.0.2.1/24 198.51.100.1/24 192.0.2.2/24", ""},
+	    {"the first one goes, the others stay", "set ip 203.0.113.1/24",
+	     "198.51.100.1/24 192.0.2.2/24 203.0.113.1/24", ""},
+	    {"a secondary one becomes the first", "set ip 198.51.100.1/24\nconfig secondaryip\ndelete 1\nend",
+	     "198.51.100.1/24 192.0.2.2/24", ""},
+	    {"the same twice", "config secondaryip\nedit 3\nset ip 198.51.100.1/24\nnext\nend",
+	     "198.51.100.1/24 192.0.2.2/24", ""},
+	    {"one of the two stays", "config secondaryip\ndelete 3\nend", "198.51.100.1/24 192.0.2.2/24", ""},
+	    {"disabled", "unset secondary-IP", "198.51.100.1/24", ""},
+	    {"IPv6", "config ipv6\nset ip6-address 2001:db8::1/64\nend", "198.51.100.1/24", "2001:db8::1/64"},
+	    {"another prefix length", "config ipv6\nset ip6-address 2001:db8::1/48\nend", "198.51.100.1/24",
+	     "2001:db8::1/48"},
+	    {"a further one", "config ipv6\nconfig ip6-extra-addr\nedit 2001:db8:1::1/64\nnext\nend\nend",
+	     "198.51.100.1/24", "2001:db8::1/48 2001:db8:1::1/64"},
+	    {"no more IPv4", "set ip 0.0.0.0/0", "", "2001:db8::1/48 2001:db8:1::1/64"},
+	    {"no more IPv6", "config ipv6\nunset ip6-address\nconfig ip6-extra-addr\npurge\nend\nend", "", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char v4[256], v6[256];
+
+		ok(cases[i].lines);
+		fixture_line(v4, sizeof(v4), "ip -4 -o addr show dev wan1 | awk '{print $4}' | sort | xargs");
+		fixture_line(v6, sizeof(v6),
+			     "ip -6 -o addr show dev wan1 scope global | awk '{print $4}' | sort | xargs");
+		for (const char *list = cases[i].v4; *list;) {
+			size_t n = strcspn(list, " ");
+			char one[64];
+
+			snprintf(one, sizeof(one), "%.*s", (int)n, list);
+			if (!strstr(v4, one))
+				fail_msg("%s: no %s in %s", cases[i].what, one, v4);
+			list += n + (list[n] == ' ');
+		}
+		assert_int_equal(strlen(v4), strlen(cases[i].v4));
+		if (strlen(v6) != strlen(cases[i].v6) || (*v6 && !strstr(v6, "2001:db8::1/")))
+			fail_msg("%s: %s", cases[i].what, v6);
+	}
+}
+
+/* The kernel takes IPv6 addresses away with the link, and knows a host only once on a device. */
+static void
+ipv6_by_the_link(void **state)
+{
+	(void)state;
+	assert_int_equal(fixture_sh("ip addr add 2001:db8:7::7/64 dev wan1"), 0);
+	ok("set status down\nconfig ipv6\nset ip6-address 2001:db8::1/64\nend");
+	assert_int_equal(addresses6("inet6"), 0);
+	ok("set status up");
+	assert_int_equal(addresses6("2001:db8::1/64"), 1);
+	ok("set status down");
+	ok("set status up");
+	assert_int_equal(addresses6("2001:db8::1/64"), 1);
+	/* with an address of somebody else's in the way it is a conflict, and nothing has changed */
+	assert_int_equal(fixture_sh("ip addr add 2001:db8:7::7/64 dev wan1"), 0);
+	assert_int_equal(
+	    set("set mtu-override enable\nset mtu 1400\nconfig ipv6\nset ip6-address 2001:db8:7::7/48\nend"),
+	    CLI_CONFLICT);
+	assert_non_null(strstr(fixture_err.text, "prefix length 64"));
+	assert_int_equal(addresses6("2001:db8:7::7/64"), 1);
+	assert_int_equal(addresses6("2001:db8::1/64"), 1);
+	assert_int_equal(fixture_count("ip -o link show wan1", "mtu 1500 "), 1);
+	/* a failure after another prefix length was set */
+	ok("set ip 192.0.2.1/24\nconfig ipv6\nset ip6-address 2001:db8::1/64\nend");
+	addr_del_left = 1;
+	assert_int_equal(set("set ip 192.0.2.2/24\nconfig ipv6\nset ip6-address 2001:db8::1/48\nend"), CLI_FAILED);
+	addr_del_left = -1;
+	assert_int_equal(addresses6("2001:db8::1/64"), 1);
+	assert_int_equal(addresses("192.0.2.1/24"), 1);
+	assert_int_equal(addresses("inet"), 1);
+}
+
+static int
+vlan(const char *lines)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text),
+		 "config system interface\nedit wan1\nnext\nedit lan1\nnext\nedit vlan10\n%s\nnext\nend\n", lines);
+	return fixture_cli(text);
+}
+
+static int
+there(const char *name, const char *pattern)
+{
+	char command[64];
+
+	snprintf(command, sizeof(command), "ip -d -o link show %s", name);
+	return fixture_count(command, pattern);
+}
+
+static void
+vlans_come_and_go(void **state)
+{
+	(void)state;
+	assert_int_equal(vlan("set type vlan\nset interface wan1\nset vlanid 10\nset ip 10.10.0.1/24"), CLI_OK);
+	assert_int_equal(there("vlan10", "vlan10@wan1"), 1);
+	assert_int_equal(there("vlan10", "[<,]UP[,>]"), 1);
+	assert_int_equal(fixture_count("ip -o addr show dev vlan10", "10.10.0.1/24"), 1);
+	/* another parent: another device, with the same address */
+	assert_int_equal(vlan("set interface lan1"), CLI_OK);
+	assert_int_equal(there("vlan10", "vlan10@lan1"), 1);
+	assert_int_equal(fixture_count("ip -o addr show dev vlan10", "10.10.0.1/24"), 1);
+	/* gone behind our back: made again by what touches the entry */
+	assert_int_equal(fixture_sh("ip link del vlan10"), 0);
+	assert_int_equal(vlan("set alias x"), CLI_OK);
+	assert_int_equal(there("vlan10", "vlan10@lan1"), 1);
+	assert_int_equal(fixture_cli("config system interface\ndelete vlan10\nend"), CLI_OK);
+	assert_int_equal(there("vlan10", "."), 0);
+	/* as FortiOS prints it, without a type */
+	assert_int_equal(vlan("set interface wan1\nset vlanid 10\nset status down"), CLI_OK);
+	assert_int_equal(there("vlan10", "state DOWN"), 1);
+	assert_int_equal(vlan("set vlanid 0"), CLI_OK);
+	assert_int_equal(there("vlan10", "."), 0);
+	/* a loopback */
+	assert_int_equal(
+	    fixture_cli("config system interface\nedit lo9\nset type loopback\nset ip 10.9.9.9/32\nnext\nend"), CLI_OK);
+	assert_int_equal(fixture_count("ip -o addr show dev lo9", "10.9.9.9/32"), 1);
+	assert_int_equal(fixture_cli("config system interface\ndelete lo9\nend"), CLI_OK);
+	assert_int_equal(there("lo9", "."), 0);
+	/* the one that every box has is used, and stays */
+	assert_int_equal(fixture_cli("config system interface\nedit lo\nset type loopback\nset ip 10.9.9.9/32\nnext\n"
+				     "delete lo\nend"),
+			 CLI_OK);
+	assert_int_equal(there("lo", "."), 1);
+	assert_int_equal(fixture_count("ip -o addr show dev lo", "10.9.9.9/32"), 0);
+}
+
+static void
+vlans_of_others(void **state)
+{
+	static const struct {
+		const char *what, *lines;
+		int want;
+		const char *reason;
+	} cases[] = {
+	    {"no id", "set type vlan\nset interface wan1", CLI_REQUIRED, "vlan10: a VLAN needs vlanid and interface"},
+	    {"no parent", "set type vlan\nset vlanid 10", CLI_REQUIRED, "a VLAN needs"},
+	    {"another id", "set interface wan1\nset vlanid 11", CLI_CONFLICT, "no VLAN 11 on wan1"},
+	    {"another parent", "set interface lan1\nset vlanid 10", CLI_CONFLICT, "no VLAN 10 on lan1"},
+	    {"no VLAN at all", "set type loopback", CLI_CONFLICT, "no loopback"},
+	};
+
+	(void)state;
+	stand_in_vlan("vlan10", "wan1", 10, 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		int rc = vlan(cases[i].lines);
+
+		if (rc != cases[i].want || !strstr(fixture_err.text, cases[i].reason))
+			fail_msg("%s: %d \"%s\"", cases[i].what, rc, fixture_err.text);
+		assert_int_equal(there("vlan10", "vlan10@wan1"), 1);
+		assert_null(tree_entry(fixture_tree, "system interface", "vlan10"));
+	}
+	/* the one that is right is used, and never removed */
+	assert_int_equal(vlan("set interface wan1\nset vlanid 10\nset ip 10.10.0.1/24"), CLI_OK);
+	assert_int_equal(fixture_cli("config system interface\ndelete vlan10\nend"), CLI_OK);
+	assert_int_equal(there("vlan10", "vlan10@wan1"), 1);
+	assert_int_equal(fixture_count("ip -o addr show dev vlan10", "10.10.0.1/24"), 0);
+	assert_int_equal(fixture_sh("ip link del vlan10"), 0);
+}
+
+/* What fails half-way leaves the VLAN that was there, or none. */
+static void
+vlans_undone(void **state)
+{
+	(void)state;
+	set_up_left = 0;
+	assert_int_equal(vlan("set interface wan1\nset vlanid 10"), CLI_FAILED);
+	set_up_left = -1;
+	assert_int_equal(there("vlan10", "."), 0);
+	assert_int_equal(vlan("set interface wan1\nset vlanid 10\nset ip 10.10.0.1/24"), CLI_OK);
+	assert_int_equal(fixture_sh("ip addr add 10.77.0.1/24 dev vlan10"), 0);
+	set_up_left = 0;
+	assert_int_equal(vlan("set vlanid 20\nset interface lan1\nset ip 10.20.0.1/24"), CLI_FAILED);
+	set_up_left = -1;
+	assert_int_equal(there("vlan10", "vlan10@wan1"), 1);
+	assert_int_equal(there("vlan10", "[<,]UP[,>]"), 1);
+	assert_int_equal(fixture_count("ip -o addr show dev vlan10", "10.10.0.1/24"), 1);
+	assert_int_equal(fixture_count("ip -o addr show dev vlan10", "10.77.0.1/24"), 1);
+	assert_int_equal(fixture_count("ip -o addr show dev vlan10", "10.20.0.1/24"), 0);
+	assert_int_equal(fixture_cli("config system interface\ndelete vlan10\nend"), CLI_OK);
+}
+
+/* Parents come late, go, and change their size. */
+static void
+vlans_follow_their_parent(void **state)
+{
+	struct err e = ERR_NONE;
+
+	(void)state;
+	assert_int_equal(fixture_cli("config system interface\nedit late1\nnext\nedit vlan10\nset interface late1\n"
+				     "set vlanid 10\nset ip 10.10.0.1/24\nnext\nend"),
+			 CLI_OK);
+	assert_int_equal(there("vlan10", "."), 0);
+	for (int again = 0; again < 2; again++) {
+		assert_int_equal(fixture_sh("ip link add late1 type veth peer name late2"), 0);
+		assert_int_equal(apply_link(fixture_apply, fixture_tree, "late1", &e), CLI_OK);
+		assert_int_equal(fixture_count("ip -o addr show dev vlan10", "10.10.0.1/24"), 1);
+		assert_int_equal(fixture_sh("ip link del late1"), 0); /* and the VLAN on it */
+		assert_int_equal(there("vlan10", "."), 0);
+	}
+	assert_int_equal(fixture_sh("ip link add late1 type veth peer name late2"), 0);
+	assert_int_equal(apply_link(fixture_apply, fixture_tree, "late1", &e), CLI_OK);
+	assert_int_equal(
+	    fixture_cli("config system interface\nedit late1\nset mtu-override enable\nset mtu 1400\nnext\nend"),
+	    CLI_OK);
+	assert_int_equal(there("vlan10", "mtu 1400 "), 1);
+	assert_int_equal(fixture_cli("config system interface\nedit late1\nunset mtu-override\nnext\nend"), CLI_OK);
+	assert_int_equal(there("vlan10", "mtu 1500 "), 1);
+	assert_int_equal(
+	    fixture_cli("config system interface\nedit vlan10\nset mtu-override enable\nset mtu 1300\nnext\nend"),
+	    CLI_OK);
+	assert_int_equal(there("vlan10", "mtu 1300 "), 1);
+	assert_int_equal(fixture_cli("config system interface\nedit vlan10\nunset mtu-override\nnext\nend"), CLI_OK);
+	assert_int_equal(there("vlan10", "mtu 1500 "), 1);
+}
+
 int
 main(void)
 {
@@ -334,6 +629,12 @@ main(void)
 	    cmocka_unit_test_setup_teardown(adopts, setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(status_and_mtu, setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(routes_follow, setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(several_addresses, setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(ipv6_by_the_link, setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(vlans_of_others, setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(vlans_undone, setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(vlans_come_and_go, setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(vlans_follow_their_parent, setup, fixture_apply_teardown),
 	};
 
 	fixture_enter();

@@ -335,6 +335,70 @@ others_stay(void **state)
 	delete (1);
 }
 
+static void
+forms6(void **state)
+{
+	static const struct {
+		const char *what, *lines, *show;
+	} cases[] = {
+	    {"default", "set gateway 2001:db8::fe\nset device wan1",
+	     "^default via 2001:db8::fe dev wan1 .*metric 656384"},
+	    {"network", "set dst 2001:db8:8::/48\nset gateway 2001:db8::fe",
+	     "^2001:db8:8::/48 via 2001:db8::fe dev wan1 "},
+	    {"bits beyond the prefix", "set dst 2001:db8:8::5/48\nset device wan1", "^2001:db8:8::/48 dev wan1 "},
+	    {"a gateway on the link", "set gateway fe80::1\nset device wan1", "^default via fe80::1 dev wan1 "},
+	    {"distance and priority", "set device wan1\nset distance 3\nset priority 700",
+	     "^default dev wan1 .*metric 197308"},
+	    {"blackhole", "set dst 2001:db8:8::/48\nset blackhole enable", "^blackhole 2001:db8:8::/48 "},
+	};
+
+	(void)state;
+	assert_int_equal(fixture_cli("config system interface\nedit wan1\nconfig ipv6\n"
+				     "set ip6-address 2001:db8::1/64\nend\nnext\nend"),
+			 CLI_OK);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char text[256];
+
+		snprintf(text, sizeof(text), "config router static6\nedit 1\n%s\nnext\nend\n", cases[i].lines);
+		if (fixture_cli(text) != CLI_OK)
+			fail_msg("%s: %s", cases[i].what, fixture_err.text);
+		if (fixture_count("ip -6 route show proto static", cases[i].show) != 1 ||
+		    fixture_count("ip -6 route show proto static", ".") != 1)
+			fail_msg("%s", cases[i].what);
+		assert_int_equal(fixture_cli("config router static6\ndelete 1\nend"), CLI_OK);
+		assert_int_equal(fixture_count("ip -6 route show proto static", "."), 0);
+	}
+	assert_int_equal(fixture_cli("config router static6\nedit 1\nset dst 2001:db8:8::/48\nnext\nend"),
+			 CLI_REQUIRED);
+	assert_int_equal(
+	    fixture_cli("config router static6\nedit 1\nset gateway 2001:db8:9::1\nset device lan1\nnext\nend"),
+	    CLI_FAILED);
+}
+
+/* Two ways to one network are two entries, in the kernel one route with two ways; each goes alone. They follow the
+ * address of their device. */
+static void
+several_entries6(void **state)
+{
+	(void)state;
+	assert_int_equal(
+	    fixture_cli(
+		"config system interface\nedit wan1\nconfig ipv6\nset ip6-address 2001:db8::1/64\nend\nnext\nend\n"
+		"config router static6\nedit 1\nset gateway 2001:db8::fe\nset device wan1\nnext\n"
+		"edit 2\nset gateway 2001:db8::fd\nset device wan1\nnext\nend"),
+	    CLI_OK);
+	assert_int_equal(fixture_count("ip -6 route show proto static", "via 2001:db8::f[de]"), 2);
+	assert_int_equal(fixture_cli("config system interface\nedit wan1\nset status down\nnext\nend"), CLI_OK);
+	assert_int_equal(fixture_count("ip -6 route show proto static", "via 2001:db8::f[de]"), 0);
+	assert_int_equal(fixture_cli("config system interface\nedit wan1\nset status up\nnext\nend"), CLI_OK);
+	assert_int_equal(fixture_count("ip -6 route show proto static", "via 2001:db8::f[de]"), 2);
+	assert_int_equal(fixture_cli("config router static6\ndelete 1\nend"), CLI_OK);
+	assert_int_equal(fixture_count("ip -6 route show proto static", "via 2001:db8::fe"), 0);
+	assert_int_equal(fixture_count("ip -6 route show proto static", "via 2001:db8::fd"), 1);
+	assert_int_equal(fixture_cli("config router static6\ndelete 2\nend"), CLI_OK);
+	assert_int_equal(fixture_count("ip -6 route show proto static", "."), 0);
+}
+
 int
 main(void)
 {
@@ -347,6 +411,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(several_entries, setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(entries_share_routes, setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(others_stay, setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(forms6, setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(several_entries6, setup, fixture_apply_teardown),
 	};
 
 	fixture_enter();

@@ -87,15 +87,114 @@ named(void **state)
 	assert_string_equal(name_now(), "factory");
 }
 
+/* Also over a restart of the agent: it is not the agent's memory that knows the old name. */
+static void
+found_again(void **state)
+{
+	(void)state;
+	assert_int_equal(fixture_cli("config system global\nset hostname box-1\nend"), CLI_OK);
+	assert_int_equal(fixture_host(true), 0);
+	assert_int_equal(fixture_cli("config system global\nset hostname box-2\nend"), CLI_OK);
+	assert_int_equal(fixture_cli("config system global\nunset hostname\nend"), CLI_OK);
+	assert_string_equal(name_now(), "factory");
+	assert_int_equal(fixture_count("ls /run/host", "hostname"), 0);
+}
+
+static const char *
+zone_now(void)
+{
+	static char line[128];
+
+	return fixture_line(line, sizeof(line),
+			    "cd /run/host; ls -l localtime* | sed 's/.* localtime/localtime/' | xargs");
+}
+
+static int
+zone(const char *name)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "config system global\nset timezone \"%s\"\nend", name);
+	return fixture_cli(text);
+}
+
+static void
+no_zones(void **state)
+{
+	static const struct {
+		const char *what, *name;
+	} cases[] = {
+	    {"none of that name", "Area/North"},
+	    {"a folder", "Area"},
+	    {"no time zone", "Area/Text"},
+	    {"a way out", "../zoneinfo/Area/East"},
+	    {"a full path", "/run/host/zoneinfo/Area/East"},
+	    {"a dot", "./Area/East"},
+	    {"an empty part", "Area//East"},
+	    {"a folder's end", "Area/East/"},
+	    {"a blank", "Area/Ea st"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char text[256];
+
+		snprintf(text, sizeof(text), "config system global\nset hostname box-9\nset timezone \"%s\"\nend",
+			 cases[i].name);
+		if (fixture_cli(text) != CLI_INVALID || !strstr(fixture_err.text, "Area/City"))
+			fail_msg("%s: \"%s\"", cases[i].what, fixture_err.text);
+		assert_string_equal(zone_now(), "");
+		assert_string_equal(name_now(), "factory"); /* the other half of the same entry */
+	}
+}
+
+static void
+zones(void **state)
+{
+	static const struct {
+		const char *what, *before, *set;
+	} cases[] = {
+	    {"a link", "ln -s zoneinfo/Area/West localtime", "localtime -> zoneinfo/Area/West"},
+	    {"a file", "echo mine > localtime", "localtime"},
+	    {"nothing", "true", ""},
+	    {"the wanted one", "ln -s /run/host/zoneinfo/Area/East localtime",
+	     "localtime -> /run/host/zoneinfo/Area/East"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		print_message("%s\n", cases[i].what);
+		assert_int_equal(fixture_sh("cd /run/host; rm -f localtime*; %s", cases[i].before), 0);
+		assert_string_equal(zone_now(), cases[i].set);
+		assert_int_equal(zone("Area/East"), CLI_OK);
+		assert_int_equal(fixture_host(true), 0); /* a restart in between */
+		assert_int_equal(zone("Area/West"), CLI_OK);
+		assert_non_null(strstr(zone_now(), "localtime -> /run/host/zoneinfo/Area/West"));
+		assert_int_equal(zone("Area/East"), CLI_OK);
+		assert_non_null(strstr(zone_now(), "localtime -> /run/host/zoneinfo/Area/East"));
+		assert_int_equal(fixture_cli("config system global\nunset timezone\nend"), CLI_OK);
+		assert_string_equal(zone_now(), cases[i].set);
+	}
+	/* somebody else's choice since then stays */
+	assert_int_equal(zone("Area/East"), CLI_OK);
+	assert_int_equal(fixture_sh("ln -sf Mars /run/host/localtime"), 0);
+	assert_int_equal(fixture_cli("config system global\nunset timezone\nend"), CLI_OK);
+	assert_non_null(strstr(zone_now(), "localtime -> Mars"));
+	/* a number is FortiOS's own, and kept */
+	assert_int_equal(zone("04"), CLI_OK);
+	assert_int_equal(fixture_cli("config system global\nunset timezone\nend"), CLI_OK);
+	assert_non_null(strstr(zone_now(), "localtime -> Mars"));
+}
+
 static void
 left_alone(void **state)
 {
 	(void)state;
-	apply_free(fixture_apply);
-	assert_int_equal(apply_new(false, &fixture_apply, &fixture_err), 0);
-	assert_int_equal(fixture_cli("config system global\nset hostname box-1\nend"), CLI_OK);
-	assert_int_equal(fixture_cli("config system global\nunset hostname\nend"), CLI_OK);
+	assert_int_equal(fixture_host(false), 0);
+	assert_int_equal(fixture_cli("config system global\nset hostname box-1\nset timezone Area/East\nend"), CLI_OK);
+	assert_int_equal(fixture_cli("config system global\nunset hostname\nunset timezone\nend"), CLI_OK);
 	assert_string_equal(name_now(), "factory");
+	assert_string_equal(zone_now(), "");
 }
 
 int
@@ -104,6 +203,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(refused, setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(named, setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(found_again, setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(no_zones, setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(zones, setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(left_alone, setup, fixture_apply_teardown),
 	};
 

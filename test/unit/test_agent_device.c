@@ -1,6 +1,6 @@
 /* agent/device: the running configuration, what applies it, and the saved one. The system is a list of what it was told
  * to be. */
-// wrap: apply_change apply_all store_save
+// wrap: apply_change apply_all apply_again apply_rest apply_drift store_save
 #include "agent/device.h"
 
 #include <errno.h>
@@ -35,6 +35,8 @@ static struct {
 	const char *refuse; /* a change of this entry is refused */
 	int refuse_after;   /* … after so many were taken */
 	int applied, settled;
+	char again[256]; /* entries that were settled one by one */
+	int rests;
 	int save_rc;
 	bool save_renamed;
 } sys;
@@ -45,6 +47,42 @@ int __real_store_save(struct store *st, const struct tree *t, const char *who, i
 		      struct err *e);
 int __wrap_store_save(struct store *st, const struct tree *t, const char *who, int64_t now_s, bool *renamed,
 		      struct err *e);
+
+int __wrap_apply_again(struct apply *a, const struct tree *t, const struct schema_table *table, const char *key,
+		       struct err *e);
+void __wrap_apply_rest(struct apply *a);
+int __wrap_apply_drift(struct apply *a, const struct tree *t, apply_drift_fn *fn, void *ctx, struct err *e);
+
+int
+__wrap_apply_again(struct apply *a, const struct tree *t, const struct schema_table *table, const char *key,
+		   struct err *e)
+{
+	size_t used = strlen(sys.again);
+
+	assert_ptr_equal(a, &sys);
+	assert_ptr_equal(t, device_running(box.device));
+	snprintf(sys.again + used, sizeof(sys.again) - used, "%s %s;", table->path, key);
+	return sys.refuse ? err_set(e, CLI_FAILED, "the system refuses it") : CLI_OK;
+}
+
+void
+__wrap_apply_rest(struct apply *a)
+{
+	assert_ptr_equal(a, &sys);
+	sys.rests++;
+}
+
+int
+__wrap_apply_drift(struct apply *a, const struct tree *t, apply_drift_fn *fn, void *ctx, struct err *e)
+{
+	const struct apply_difference one = {"system global", "", "hostname", "old", "other"};
+
+	(void)a;
+	(void)t;
+	(void)e;
+	fn(ctx, &one);
+	return CLI_OK;
+}
 
 static char *
 place_of(const char *path, const char *key)
@@ -245,6 +283,64 @@ executors_apply_or_do_not(void **state)
 	assert_int_equal(sys.settled, 1);
 }
 
+/* After a revert only what executors changed is settled, each entry once, in the order of applying; an operator's
+ * changes are none of it. */
+static void
+only_the_changed_is_settled(void **state)
+{
+	struct err e = ERR_NONE;
+
+	(void)state;
+	assert_int_equal(device_settle_changed(box.device, &e), 0);
+	assert_string_equal(sys.again, "");
+	assert_int_equal(shell("config system interface\nedit \"wan1\"\nset alias \"x\"\nnext\nend\n"), 0);
+	assert_int_equal(run_with(device_executor(box.device, true),
+				  "config system interface\nedit \"wan2\"\nset alias \"y\"\nnext\nend\n"
+				  "config system global\nset hostname \"z\"\nend\n"
+				  "config system dm\nset rollback-allow-reboot enable\nend\n"),
+			 0);
+	assert_int_equal(run_with(device_executor(box.device, false),
+				  "config system interface\nedit \"wan2\"\nset alias \"second\"\nnext\n"
+				  "edit \"wan3\"\nset alias \"third\"\nnext\nend\n"),
+			 0);
+	sys.refuse = "any";
+	assert_int_equal(device_settle_changed(box.device, &e), 3);
+	assert_string_equal(sys.again, "system global ;system interface wan2;system interface wan3;");
+	assert_string_equal(e.text, "the system refuses it");
+	sys.again[0] = '\0';
+	assert_int_equal(device_settle_changed(box.device, &e), 0);
+	assert_string_equal(sys.again, "");
+	assert_int_equal(sys.settled, 0);
+	/* an install that is through has nothing left to settle */
+	sys.refuse = NULL;
+	assert_int_equal(run_with(device_executor(box.device, true), "config system global\nset hostname \"q\"\nend\n"),
+			 0);
+	device_forget_changed(box.device);
+	assert_int_equal(device_settle_changed(box.device, &e), 0);
+	assert_string_equal(sys.again, "");
+}
+
+/* Programs that apply tables end with the command that started them. */
+static void
+programs_rest(void **state)
+{
+	static const char text[] = "config system global\nset hostname \"x\"\nend\n";
+	struct err e = ERR_NONE;
+
+	(void)state;
+	assert_int_equal(shell(text), 0);
+	assert_int_equal(device_save_changes(box.device, "uid 0", &e), 0);
+	assert_int_equal(sys.rests, 1);
+	assert_int_equal(device_save_changes(box.device, "uid 0", &e), 0);
+	assert_int_equal(sys.rests, 1);
+	assert_int_equal(device_replace(box.device, "backup", text, strlen(text), "uid 0", &e), 0);
+	assert_true(sys.rests > 1);
+	sys.rests = 0;
+	device_rest(box.device);
+	assert_int_equal(device_settle(box.device, &e), 3);
+	assert_int_equal(sys.rests, 2);
+}
+
 /* What the system refuses is not in the configuration, either. */
 static void
 a_refused_change(void **state)
@@ -436,6 +532,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(lines_that_fail_are_left_out, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_damaged_file_is_named, setup, teardown),
 	    cmocka_unit_test_setup_teardown(executors_apply_or_do_not, setup, teardown),
+	    cmocka_unit_test_setup_teardown(only_the_changed_is_settled, setup, teardown),
+	    cmocka_unit_test_setup_teardown(programs_rest, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_refused_change, setup, teardown),
 	    cmocka_unit_test_setup_teardown(checksums_follow_the_configuration, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_shells_change_is_saved, setup, teardown),

@@ -213,13 +213,25 @@ what_needs_a_restart(void **state)
 		const char *option, *value;
 		bool restart;
 	} rows[] = {
-	    {"state-directory", "/a", true},  {"run-directory", "/a", true},
-	    {"schema-directory", "/a", true}, {"netns", "a", true},
-	    {"tun-device", "a", true},        {"apply-system", "disable", true},
-	    {"certificate", "/a", false},     {"private-key", "/a", false},
-	    {"ca-certificate", "/a", false},  {"crl", "/a", false},
-	    {"manager-port", "1", false},     {"listen", "enable", false},
-	    {"tcp-forward", "22", false},     {"sni", "a", false},
+	    {"state-directory", "/a", true},
+	    {"run-directory", "/a", true},
+	    {"schema-directory", "/a", true},
+	    {"netns", "a", true},
+	    {"tun-device", "a", true},
+	    {"apply-system", "disable", true},
+	    {"handler-directory", "/a", true},
+	    {"handler-user", "a", true},
+	    {"resolv-conf", "/a", true},
+	    {"localtime", "/a", true},
+	    {"zoneinfo-directory", "/a", true},
+	    {"certificate", "/a", false},
+	    {"private-key", "/a", false},
+	    {"ca-certificate", "/a", false},
+	    {"crl", "/a", false},
+	    {"manager-port", "1", false},
+	    {"listen", "enable", false},
+	    {"tcp-forward", "22", false},
+	    {"sni", "a", false},
 	};
 	struct settings *a = settings_of(""), *b = settings_of("# the same\n");
 
