@@ -20,7 +20,7 @@
 #include "tun/netlink.h"
 #include "tun/netns.h"
 
-enum { DUMP_TRIES = 5 };
+enum { REQUEST_TRIES = 5 };
 
 struct netlink {
 	struct nl_sock *sk;
@@ -28,6 +28,7 @@ struct netlink {
 	request_fn *fn;
 	void *ctx;
 	bool done, interrupted;
+	bool lost;      /* it or its answer did not get through */
 	int error;      /* the kernel's -errno, or 0 */
 	char said[128]; /* the kernel's sentence, or "" */
 };
@@ -240,24 +241,41 @@ run_once(struct netlink *n, struct nl_msg *msg)
 	rc = nl_send_auto(n->sk, msg);
 	while (rc >= 0 && !n->done)
 		rc = nl_recvmsgs_default(n->sk);
-	if (rc < 0)
+	n->lost = rc < 0;
+	if (n->lost)
 		return errno_of(rc);
 	return n->error ? n->error : n->interrupted ? -EINTR : 0;
 }
 
+/* The kernel begins no dump on a socket that has not heard the last one to its end. */
+static void
+forget_answers(const struct netlink *n)
+{
+	char first;
+
+	while (recv(nl_socket_get_fd(n->sk), &first, sizeof(first), MSG_DONTWAIT | MSG_TRUNC) > 0)
+		;
+}
+
+/* A dump that was disturbed is asked for again. So is what did not get through, for want of memory or room: whether the
+ * kernel has done it is not known then, and what is there already, or gone already, is no error. */
 int
 request_run(struct netlink *n, struct nl_msg *msg, request_fn *fn, void *ctx)
 {
 	int rc = -EINTR;
 
+	n->lost = false;
 	if (!msg) {
 		n->said[0] = '\0';
 		return -ENOMEM;
 	}
 	n->fn = fn;
 	n->ctx = ctx;
-	for (int left = DUMP_TRIES; left && rc == -EINTR; left--)
+	for (int left = REQUEST_TRIES; left && (n->lost || rc == -EINTR); left--) {
 		rc = run_once(n, msg);
+		if (n->lost)
+			forget_answers(n);
+	}
 	n->fn = NULL;
 	n->ctx = NULL;
 	nlmsg_free(msg);
