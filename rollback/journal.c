@@ -22,6 +22,7 @@ enum {
 	HEADER_BYTES = PREFIX_BYTES + SHA256_BYTES,
 	/* both scripts, and marks of more starts than any box will see */
 	JOURNAL_BYTES = 2 * SCRIPT_MAX_BYTES + 16 * 1024 * 1024,
+	READ_TRIES = 3,
 };
 
 static const uint8_t magic[MAGIC_BYTES] = {'f', 'j', 'r', '1'};
@@ -450,6 +451,18 @@ journal_create(const char *state_dir, const struct journal_head *head, const str
 	return 0;
 }
 
+/* No descriptor left, a disk that answers the next time: what is taken for damaged is given up for good, and with it
+ * the way back in the system. */
+static int
+read_patiently(struct journal *j, size_t *len, struct err *e)
+{
+	int rc = -EIO;
+
+	for (int left = READ_TRIES; left && rc && rc != -ENOENT && rc != -ENOMEM; left--)
+		rc = file_read(j->path, JOURNAL_BYTES, &j->text, len, e);
+	return rc;
+}
+
 int
 journal_load(const char *state_dir, struct journal **out, struct err *e)
 {
@@ -460,7 +473,7 @@ journal_load(const char *state_dir, struct journal **out, struct err *e)
 
 	if (!j)
 		return e ? e->code : -ENOMEM;
-	rc = file_read(j->path, JOURNAL_BYTES, &j->text, &len, &why);
+	rc = read_patiently(j, &len, &why);
 	if (rc == -ENOENT || rc == -ENOMEM) {
 		journal_close(j);
 		return err_set(e, rc, "%s", why.text);

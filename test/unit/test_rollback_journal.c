@@ -401,6 +401,32 @@ only_the_owner_reads_it(void **state)
 	assert_true(st.st_blocks * 512 >= st.st_size + JOURNAL_ROOM / 2);
 }
 
+/* What could not be read once is no damage. */
+static void
+read_again(void **state)
+{
+	static const struct {
+		const char *what;
+		int error;
+	} cases[] = {
+	    {"an error of the disk, once", EIO},
+	    {"no descriptor left, for a moment", EMFILE},
+	};
+
+	(void)state;
+	journal_close(create());
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct journal *j;
+
+		faults_set(FAULT_ONCE, 1, cases[i].error);
+		j = load();
+		if (!faults.hit || journal_damage(j))
+			fail_msg("%s", cases[i].what);
+		faults_clear();
+		journal_close(j);
+	}
+}
+
 int
 main(void)
 {
@@ -415,6 +441,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(not_a_file, fixture_setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(create_fails_at_every_call, fixture_setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(append_fails_at_every_call, fixture_setup, fixture_teardown),
+	    cmocka_unit_test_setup_teardown(read_again, fixture_setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(no_room_no_install, fixture_setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(only_the_owner_reads_it, fixture_setup, fixture_teardown),
 	};
