@@ -120,6 +120,21 @@ comma := ,
 unit: $(UNIT_BIN) ## build and run the unit tests
 	@test/run-unit.sh $(UNIT_BIN)
 
+# --- faults ------------------------------------------------------------------------------------------------------
+# Every point of the matrix; FAULTS=N: every N-th, beginning with another one for every state of the sources.
+FAULTS     ?= 1
+FAULT_PARTS := trace disk
+FAULT_AT    = $(shell cat $(SRC) | cksum | cut -d' ' -f1)
+
+$(B)/fault/matrix: $(patsubst %,$(B)/obj/test/fault/%.o,matrix box system $(FAULT_PARTS)) $(call LIBS_OF,agent)
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(LD_ALL) -o $@ $^ $(LIBS_agent)
+
+faults: all $(B)/fault/matrix ## kill, fail and cut the power at every step of an install (root); FAULTS=N: every N-th
+	$(B)/fault/matrix --self-test
+	$(B)/fault/matrix --stride $(FAULTS) --offset $(FAULT_AT)
+
 # --- fuzzing -----------------------------------------------------------------------------------------------------
 FUZZ      := $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 FUZZ_TIME ?= 30
@@ -167,6 +182,8 @@ check-all: ## every test, with nothing installed before
 	$(MAKE) $(JOBS) unit-san
 	$(MAKE) $(JOBS) check-36
 	$(MAKE) $(JOBS) fuzz
+	$(MAKE) $(JOBS) build/fault/matrix
+	$(MAKE) faults FAULTS=8
 	$(MAKE) e2e
 	@echo "check: everything passed"
 
@@ -222,6 +239,6 @@ clean: ## remove what was built
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-.PHONY: all unit fuzz fuzz-run layers lint unit-san check-36 e2e check check-all demo bench deps install clean help
+.PHONY: all unit faults fuzz fuzz-run layers lint unit-san check-36 e2e check check-all demo bench deps install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
