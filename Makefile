@@ -125,15 +125,25 @@ unit: $(UNIT_BIN) ## build and run the unit tests
 FAULTS     ?= 1
 FAULT_PARTS := trace disk
 FAULT_AT    = $(shell cat $(SRC) | cksum | cut -d' ' -f1)
+# It sets registers of one processor.
+SUPERVISE  := $(if $(filter x86_64,$(shell uname -m)),$(B)/fault/supervise)
 
 $(B)/fault/matrix: $(patsubst %,$(B)/obj/test/fault/%.o,matrix box system $(FAULT_PARTS)) $(call LIBS_OF,agent)
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(LD_ALL) -o $@ $^ $(LIBS_agent)
 
-faults: all $(B)/fault/matrix ## kill, fail and cut the power at every step of an install (root); FAULTS=N: every N-th
+$(B)/fault/supervise: $(patsubst %,$(B)/obj/test/fault/%.o,supervise $(FAULT_PARTS))
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(LD_ALL) -o $@ $^
+
+faults-box: $(B)/fault/matrix ## kill, fail and cut the power at every step of an install (root); FAULTS=N: every N-th
 	$(B)/fault/matrix --self-test
 	$(B)/fault/matrix --stride $(FAULTS) --offset $(FAULT_AT)
+
+faults: all $(SUPERVISE) faults-box ## that, and the daemon with a manager at every system call: half an hour
+	FAULTS=$(FAULTS) SUPERVISE=$(CURDIR)/$(SUPERVISE) test/netns/run test_faults
 
 # --- fuzzing -----------------------------------------------------------------------------------------------------
 FUZZ      := $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
@@ -167,7 +177,7 @@ check-36: ## build with mbedTLS 3.6 (Debian 13's), run the unit tests and the en
 	eval $(MAKE) B=build-36 $$(test/mbedtls36.sh build-36/mbedtls) all unit
 	FGFMD=$(CURDIR)/build-36/fgfmd FGFMCTL=$(CURDIR)/build-36/fgfmctl test/netns/run test_tls test_identity
 
-e2e: all ## end-to-end tests against the lab manager, between network namespaces (root)
+e2e: all $(SUPERVISE) ## end-to-end tests against the lab manager, between network namespaces (root)
 	/usr/bin/pytest-3 -q test/lab
 	test/netns/run
 
@@ -182,8 +192,7 @@ check-all: ## every test, with nothing installed before
 	$(MAKE) $(JOBS) unit-san
 	$(MAKE) $(JOBS) check-36
 	$(MAKE) $(JOBS) fuzz
-	$(MAKE) $(JOBS) build/fault/matrix
-	$(MAKE) faults FAULTS=8
+	$(MAKE) $(JOBS) faults-box FAULTS=4
 	$(MAKE) e2e
 	@echo "check: everything passed"
 
@@ -239,6 +248,6 @@ clean: ## remove what was built
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-.PHONY: all unit faults fuzz fuzz-run layers lint unit-san check-36 e2e check check-all demo bench deps install clean help
+.PHONY: all unit faults faults-box fuzz fuzz-run layers lint unit-san check-36 e2e check check-all demo bench deps install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -260,13 +260,14 @@ class Agent:
 
     # process
 
-    def start(self, faketime=BRISK, prefix=(), level="255"):
-        """Start it; `faketime` is a specification as for `faketime -f`, `prefix` words of a wrapper."""
+    def start(self, faketime=BRISK, prefix=(), level="255", inner=()):
+        """Start it; `faketime` is a specification as for `faketime -f`, `prefix` words of a wrapper, `inner` those
+        of one that has to start the agent itself."""
         self.write_bootstrap()
         faketime = self._clock.next(faketime)
         wrapper = ["faketime", "-f", faketime] if faketime else []
         words = [*self.lab.device_ns.enter(), "unshare", "--uts", *prefix, *wrapper,
-                 FGFMD, "-c", self.bootstrap_file, "-f", "-d", level]
+                 *inner, FGFMD, "-c", self.bootstrap_file, "-f", "-d", level]
         self.process = Process(words, self.log_file)
         self.lab.stack.callback(self.process.destroy)
         self.process.find(FGFMD)
