@@ -193,15 +193,18 @@ shared(const struct apply *a, const struct wish *own, const struct route *r)
 	return tally_count(&a->asked.routes, route_word(r, word)) > mine;
 }
 
-/* A route waits while its device is missing or down: the kernel would not take it. */
+/* A route waits while its device is missing or down: the kernel would not take it. Where the kernel does not say, it is
+ * asked to take the route: an entry that waits is committed, and would not be in the system. */
 static bool
 waits(struct netlink *nl, const struct route *r)
 {
 	struct link_facts link;
+	int rc;
 
 	if (!*r->dev)
 		return false;
-	if (!netlink_link(nl, r->dev, &link, NULL) && link.up)
+	rc = netlink_link(nl, r->dev, &link, NULL);
+	if (rc ? rc != -ENODEV : link.up)
 		return false;
 	log_debug(DBG_CONFIG, "[apply] a static route waits for device %s", r->dev);
 	return true;

@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// wrap: netlink_route_del netlink_route_there
+// wrap: netlink_route_del netlink_route_there netlink_link
 
 #include <cmocka.h>
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include "test/unit/apply_fixture.h"
 #include "tun/netlink.h"
 
-static int del_left = -1, there_left = -1; /* calls that work before one is refused; -1: all do */
+static int del_left = -1, there_left = -1, link_left = -1; /* calls that work before one is refused; -1: all do */
 
 int __real_netlink_route_del(struct netlink *n, const struct route *r, struct err *e);
 int __wrap_netlink_route_del(struct netlink *n, const struct route *r, struct err *e);
@@ -45,10 +45,21 @@ __wrap_netlink_route_there(struct netlink *n, const struct route *r, bool *there
 	return __real_netlink_route_there(n, r, there, e);
 }
 
+int __real_netlink_link(struct netlink *n, const char *name, struct link_facts *out, struct err *e);
+int __wrap_netlink_link(struct netlink *n, const char *name, struct link_facts *out, struct err *e);
+
+int
+__wrap_netlink_link(struct netlink *n, const char *name, struct link_facts *out, struct err *e)
+{
+	if (refuse(&link_left))
+		return err_sys(e, -ENOMEM, "looking up device %s", name);
+	return __real_netlink_link(n, name, out, e);
+}
+
 static int
 setup(void **state)
 {
-	del_left = there_left = -1;
+	del_left = there_left = link_left = -1;
 	return fixture_apply_setup(state) ||
 	       fixture_cli("config system interface\nedit wan1\nset ip 192.0.2.1/24\nnext\n"
 			   "edit lan1\nset ip 198.51.100.1/24\nnext\nedit late1\nnext\nend") != CLI_OK;
@@ -210,6 +221,16 @@ down_device_waits(void **state)
 }
 
 /* Two entries for the same destination stand side by side; two that are alike share one route. */
+/* A device nobody can tell anything of is not one that is down. */
+static void
+unknown_device_does_not_wait(void **state)
+{
+	(void)state;
+	link_left = 0;
+	ok(1, "set dst 10.1.0.0/16\nset gateway 192.0.2.254\nset device wan1");
+	assert_int_equal(routes("10.1.0.0/16"), 1);
+}
+
 static void
 several_entries(void **state)
 {
@@ -408,6 +429,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(forms, setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(changes, setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(down_device_waits, setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(unknown_device_does_not_wait, setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(several_entries, setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(entries_share_routes, setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(others_stay, setup, fixture_apply_teardown),
