@@ -181,9 +181,17 @@ e2e: all $(SUPERVISE) ## end-to-end tests against the lab manager, between netwo
 	/usr/bin/pytest-3 -q test/lab
 	test/netns/run
 
+check-vm: ## install what is missing; a real reboot and a power cut in a virtual machine (1 to 3 minutes, no KVM)
+	test/deps.sh vm
+	$(MAKE) $(JOBS) all
+	test/vm/check-vm $(B)
+
 check: ## install what is missing and run every test (root)
 	test/deps.sh test
 	$(MAKE) check-all
+
+# The virtual machine is an x86-64 one, with this machine's programs in it.
+VM_CHECK := $(if $(filter x86_64,$(shell uname -m)),test/vm/check-vm $(B),@echo "check-vm: left out, not on x86-64")
 
 check-all: ## every test, with nothing installed before
 	$(MAKE) $(JOBS) all
@@ -194,6 +202,7 @@ check-all: ## every test, with nothing installed before
 	$(MAKE) $(JOBS) fuzz
 	$(if $(SUPERVISE),$(MAKE) $(JOBS) faults-box FAULTS=4)
 	$(MAKE) e2e
+	$(VM_CHECK)
 	@echo "check: everything passed"
 
 demo: ## install what is missing, build, and show the main job on this machine (root)
@@ -248,6 +257,6 @@ clean: ## remove what was built
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-.PHONY: all unit faults faults-box fuzz fuzz-run layers lint unit-san check-36 e2e check check-all demo bench deps install clean help
+.PHONY: all unit faults faults-box fuzz fuzz-run layers lint unit-san check-36 e2e check-vm check check-all demo bench deps install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -3,19 +3,22 @@
 # says which it would want and fails.
 #   deps.sh build    what `make` needs
 #   deps.sh demo     that, and what the demonstration needs
+#   deps.sh vm       what the machine of `make check-vm` needs, but for its kernel
 #   deps.sh test     all of it
 set -eu
 
 build="gcc make pkg-config libc6-dev linux-libc-dev libmbedtls-dev libnl-3-dev libcjson-dev libc-ares-dev libedit-dev"
 run="python3 iproute2 openssl faketime util-linux"
-test="$run libcmocka-dev python3-pytest python3-jsonschema procps strace clang libclang-rt-dev cppcheck mandoc nftables git time"
+vm="qemu-system-x86 busybox-static cpio e2fsprogs"
+test="$run $vm libcmocka-dev python3-pytest python3-jsonschema procps strace clang libclang-rt-dev cppcheck mandoc nftables git time"
 
 case ${1:-} in
 build) wanted=$build ;;
 demo) wanted="$build $run" ;;
+vm) wanted="$build $run $vm" ;;
 test) wanted="$build $test" ;;
 *)
-	echo "usage: $0 build|demo|test" >&2
+	echo "usage: $0 build|demo|vm|test" >&2
 	exit 2
 	;;
 esac
