@@ -158,6 +158,15 @@ op_verdict(void *ctx, const struct receipt *r)
 	loop_task_soon(a->changed_task); /* sessions that were let be during the install are looked at again */
 }
 
+static void
+count_uptime(struct agent *a)
+{
+	mono_t now = clock_mono();
+
+	reboots_uptime(a->reboots, (now.ms - a->uptime_counted.ms) / 1000);
+	a->uptime_counted = now;
+}
+
 /* `config system dm` / `set rollback-allow-reboot` (guide, "FGFM recovery logic"). */
 static bool
 op_reboot_wanted(void *ctx, bool manager_allows)
@@ -165,6 +174,8 @@ op_reboot_wanted(void *ctx, bool manager_allows)
 	struct agent *a = ctx;
 	const char *set = entry_get(tree_entry(device_running(a->device), "system dm", ""), "rollback-allow-reboot");
 
+	/* nothing is closed in order before a reboot: what is not counted by then is lost */
+	count_uptime(a);
 	return !strcmp(set, "enable") || (!strcmp(set, "manager") && manager_allows);
 }
 
@@ -246,11 +257,9 @@ static void
 on_uptime(void *ctx)
 {
 	struct agent *a = ctx;
-	mono_t now = clock_mono();
 
-	reboots_uptime(a->reboots, (now.ms - a->uptime_counted.ms) / 1000);
-	a->uptime_counted = now;
-	loop_timer_at(a->uptime_timer, mono_in(now, UPTIME_MS));
+	count_uptime(a);
+	loop_timer_at(a->uptime_timer, mono_in(a->uptime_counted, UPTIME_MS));
 }
 
 static int

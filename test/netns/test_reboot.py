@@ -1,5 +1,6 @@
 """The last resort: rebooting into the saved configuration. The reboot itself is a script of the test."""
 
+import json
 import uuid
 
 import pytest
@@ -77,6 +78,17 @@ def test_reboot_is_reported_afterwards(lab):
     assert expect.verdict(manager.receipt("r1", since=mark)) == "rebooted"
     assert not agent.journal.exists()
     assert expect.search(expect.log("reboot"), agent.ask("get", "system", "status"))
+
+
+def test_reboot_is_recorded_at_the_uptime_it_happens(lab):
+    """The record counts hours of uptime; what ran since the last whole one is counted before the reboot."""
+    marker = reboot_command(lab)
+    manager, agent = lab.connected(faketime=FASTER)
+    cut_off(lab, manager, agent, "u1", True)
+    poll(lambda: reboots(marker) == 1, real(TO_THE_REBOOT, SPEED), "the reboot")
+    record = json.loads((agent.state / "reboots.json").read_text())
+    assert [one["at"] for one in record["reboots"]] == [record["uptime"]]
+    assert record["uptime"] >= TO_THE_REBOOT
 
 
 @pytest.mark.parametrize("body", ["exit 1", "exit 0"], ids=["command-fails", "nothing-happens"])
