@@ -129,7 +129,8 @@ def initramfs(folder, out):
     shutil.copy(HERE / "init", root / "init")
     names = "\n".join(str(p.relative_to(root)) for p in sorted(root.glob("**/*")))
     with open(out, "wb") as archive:
-        subprocess.run(["cpio", "--quiet", "-o", "-H", "newc"], cwd=root, input=names.encode(), stdout=archive, check=True)
+        subprocess.run(["cpio", "--quiet", "-o", "-H", "newc"], cwd=root, input=names.encode(), stdout=archive,
+                       check=True)
     return out
 
 
@@ -164,8 +165,9 @@ def copy_python(root):
 
 def copy_tests(root):
     """The lab manager, what the end-to-end tests share, and the story; compiled, for the machine is slow at that."""
+    not_wanted = shutil.ignore_patterns("__pycache__", "test_*")
     for name in ("lab", "netns", "vm"):
-        shutil.copytree(TEST / name, root / "fgfmd" / "test" / name, ignore=shutil.ignore_patterns("__pycache__", "test_*"))
+        shutil.copytree(TEST / name, root / "fgfmd" / "test" / name, ignore=not_wanted)
     output(PYTHON, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", root / "fgfmd" / "test")
 
 

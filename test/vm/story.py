@@ -170,9 +170,10 @@ def cut_off_for_good(teller, page, box):
     page.turn(install="vm-1")
     ended = box.wait_state(expect.RETESTING, ROLLBACK + RETEST, every=20)
     check(ended - began >= ROLLBACK, f"the agent waited {ROLLBACK} seconds before it rolled back")
-    poll(lambda: box.addresses() == {f"{DEVICE_IP}/24", HAND_MADE}, 30, "wan1 as before, with what was added by hand", 0.5)
+    poll(lambda: box.addresses() == {f"{DEVICE_IP}/24", HAND_MADE}, 30, "wan1 as before and as changed by hand", 0.5)
     check(digest(SAVED) == saved, "the saved file is as it was")
-    teller.step(f"{ended - began:.0f} seconds later it has rolled back; what was added by hand is still there.", wan1(box))
+    teller.step(f"{ended - began:.0f} seconds later it has rolled back; what was added by hand is still there.",
+                wan1(box))
     teller.step(f"The manager is still off. After {RETEST} more seconds the agent may reboot.",
                 box.ask("diagnose", "fgfm", "install-session"))
     time.sleep(2 * RETEST)
