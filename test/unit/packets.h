@@ -17,6 +17,7 @@ struct packets_shape {
 	uint16_t id;        /* v4 */
 	bool df;            /* v4 */
 	uint32_t label;     /* v6 */
+	uint8_t from;       /* added to the sender's address */
 	uint16_t port;      /* of the sender */
 	uint32_t seq, ack;  /* TCP */
 	uint8_t flags;      /* TCP; 0: ACK */
@@ -95,6 +96,7 @@ packets_ip(uint8_t *pkt, const struct packets_shape *s, size_t len)
 		pkt[6] = s->ip_options ? 60 : protocol;
 		pkt[7] = s->ttl ? s->ttl : 64;
 		memcpy(pkt + 8, ends6, sizeof(ends6));
+		pkt[23] = (uint8_t)(pkt[23] + s->from);
 		if (s->ip_options) {
 			pkt[40] = protocol;
 			pkt[41] = (uint8_t)(s->ip_options / 8 - 1);
@@ -111,6 +113,7 @@ packets_ip(uint8_t *pkt, const struct packets_shape *s, size_t len)
 	pkt[8] = s->ttl ? s->ttl : 64;
 	pkt[9] = protocol;
 	memcpy(pkt + 12, ends4, sizeof(ends4));
+	pkt[15] = (uint8_t)(pkt[15] + s->from);
 	memset(pkt + 20, 1, s->ip_options);
 	packets_put(pkt + 10, 2, 0xffff - packets_sum(0, pkt, packets_l4(s)));
 }
