@@ -11,7 +11,16 @@ void
 buf_free(struct buf *b)
 {
 	free(b->data);
-	*b = BUF_INIT(b->max);
+	*b = (struct buf){.max = b->max, .keep = b->keep};
+}
+
+/* Empty from now on. */
+static void
+empty(struct buf *b)
+{
+	if (!b->keep)
+		buf_free(b);
+	b->off = b->len = 0;
 }
 
 /* Moves unread bytes to the front and makes room for n more plus a NUL. */
@@ -132,7 +141,7 @@ buf_take(struct buf *b, size_t n)
 	b->off += n;
 	b->len -= n;
 	if (!b->len)
-		buf_free(b);
+		empty(b);
 }
 
 void
@@ -140,7 +149,7 @@ buf_cut(struct buf *b, size_t n)
 {
 	b->len = n;
 	if (!n)
-		buf_free(b);
+		empty(b);
 }
 
 char *
@@ -159,7 +168,7 @@ buf_steal(struct buf *b, size_t *len)
 	if (len)
 		*len = b->len;
 	b->data = NULL;
-	*b = BUF_INIT(b->max);
+	buf_free(b);
 	return p;
 }
 

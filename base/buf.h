@@ -18,11 +18,12 @@ struct buf {
 	size_t cap;
 	size_t max; /* ceiling for `len`; an append beyond it fails with -EMSGSIZE and changes nothing */
 	int error;  /* the first failed append since the buffer was new or freed: several appends, one check */
+	bool keep;  /* storage stays when emptied, for one that fills again at once; buf_free() still releases it */
 };
 
 #define BUF_INIT(ceiling) ((struct buf){.max = (ceiling)})
 
-void buf_free(struct buf *b); /* releases storage, keeps the ceiling; safe to call twice */
+void buf_free(struct buf *b); /* releases storage, keeps the ceiling and `keep`; safe to call twice */
 
 /* 0, -EMSGSIZE or -ENOMEM; unchanged on failure. buf_str() takes text without its NUL. */
 int buf_put(struct buf *b, const void *src, size_t n);
@@ -35,8 +36,9 @@ uint8_t *buf_room(struct buf *b, size_t n);
 void buf_grew(struct buf *b, size_t used);
 
 const uint8_t *buf_head(const struct buf *b);
-void buf_take(struct buf *b, size_t n); /* drops n <= len bytes from the front; frees storage when emptied */
-void buf_cut(struct buf *b, size_t n);  /* shortens to the first n bytes */
+void buf_take(struct buf *b,
+	      size_t n); /* drops n <= len bytes from the front; frees storage when emptied, but see keep */
+void buf_cut(struct buf *b, size_t n); /* shortens to the first n bytes */
 
 /* Hands the bytes over as a NUL-terminated string the caller frees; the buffer is empty afterwards. NULL: no memory. */
 char *buf_steal(struct buf *b, size_t *len);
