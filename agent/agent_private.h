@@ -86,7 +86,9 @@ void agent_install_touch(struct agent *a); /* its deadline or its work may have 
 /* agent_tunnel.c: the TUN device and the packets through it. */
 void agent_open_tunnel(struct agent *a);
 void agent_close_tunnel(struct agent *a);
-void agent_tunnel_write(struct agent *a, const uint8_t *p, size_t len);
+void agent_tunnel_write(struct agent *a, uint8_t *p, size_t len); /* borrowed until agent_tunnel_flush() */
+void agent_tunnel_flush(struct agent *a);
+void agent_tunnel_resume(struct agent *a); /* there may be room for packets again */
 /* True when this is another pair than before. What cannot be set now is tried again. */
 bool agent_tunnel_set(struct agent *a, const struct addr *local, const struct addr *manager);
 

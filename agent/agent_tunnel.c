@@ -13,7 +13,7 @@
 #include "tun/device.h"
 
 enum {
-	PACKETS_A_TURN = 64, /* then the session gets its turn */
+	DROPS_A_TURN = 64, /* then the others get their turn */
 	RETRY_MS = 5000,
 };
 
@@ -51,26 +51,59 @@ make_again(struct agent *a)
 	watch(a);
 }
 
+/* Reads one packet for nobody. */
+static int
+drop_packet(struct agent *a)
+{
+	static uint8_t nowhere[65536];
+	size_t len;
+	int rc = tun_read(a->tun, nowhere, sizeof(nowhere), &len);
+
+	if (!rc)
+		a->packets_unsent++;
+	return rc;
+}
+
+/* One packet, straight to where it is encrypted from. -ENOBUFS: the session can take no more for now. */
+static int
+move_packet(struct agent *a, struct session *s)
+{
+	size_t len = 0, max = tun_largest(a->tun);
+	uint8_t *dst = session_packet_room(s, max);
+	int rc = dst ? tun_read(a->tun, dst, max, &len) : -ENOBUFS;
+
+	if (!rc)
+		session_packet_ready(s, len);
+	return rc == -EMSGSIZE ? 0 : rc; /* then there is more room the next time */
+}
+
+/* Everything the device has, as far as the session takes it: it is the session that ends a turn. */
+static int
+move_packets(struct agent *a)
+{
+	struct session *s = uplink_current(a->uplink);
+	int rc = 0;
+
+	if (s && session_privileged(s)) {
+		while (!rc)
+			rc = move_packet(a, s);
+		return rc;
+	}
+	for (int i = 0; i < DROPS_A_TURN && !rc; i++)
+		rc = drop_packet(a);
+	return rc;
+}
+
 static void
 on_tun(void *ctx, uint32_t events)
 {
-	static uint8_t packet[PROFILE_TUNNEL_MTU + 64];
 	struct agent *a = ctx;
-	struct session *s = uplink_current(a->uplink);
-	size_t len = 0;
-	int rc = 0;
+	int rc = move_packets(a);
 
-	for (int i = 0; i < PACKETS_A_TURN; i++) {
-		rc = tun_read(a->tun, packet, sizeof(packet), &len);
-		if (rc)
-			break;
-		if (s && session_privileged(s))
-			session_send_packet(s, packet, len);
-		else
-			a->packets_unsent++;
-	}
 	if (rc == -ENODEV || (events & EPOLLERR))
 		make_again(a);
+	else
+		loop_io_want(a->tun_io, rc == -ENOBUFS ? 0 : EPOLLIN);
 }
 
 static void
@@ -146,12 +179,32 @@ agent_close_tunnel(struct agent *a)
 	a->tun_timer = NULL;
 }
 
-void
-agent_tunnel_write(struct agent *a, const uint8_t *p, size_t len)
+/* While there is no device the timer sees to it, not each packet. */
+static bool
+has_device(const struct agent *a)
 {
-	/* while there is no device the timer sees to it, not each packet */
-	if (a->tun && tun_fd(a->tun) >= 0 && tun_write(a->tun, p, len) == -ENODEV)
+	return a->tun && tun_fd(a->tun) >= 0;
+}
+
+void
+agent_tunnel_write(struct agent *a, uint8_t *p, size_t len)
+{
+	if (has_device(a) && tun_write(a->tun, p, len) == -ENODEV)
 		make_again(a);
+}
+
+void
+agent_tunnel_flush(struct agent *a)
+{
+	if (has_device(a) && tun_flush(a->tun) == -ENODEV)
+		make_again(a);
+}
+
+void
+agent_tunnel_resume(struct agent *a)
+{
+	if (a->tun_io)
+		on_tun(a, 0);
 }
 
 bool
@@ -161,7 +214,7 @@ agent_tunnel_set(struct agent *a, const struct addr *local, const struct addr *m
 
 	a->tunnel_local = *local;
 	a->tunnel_manager = *manager;
-	if (a->tun && tun_fd(a->tun) >= 0)
+	if (has_device(a))
 		set_addresses(a);
 	return other;
 }

@@ -207,6 +207,7 @@ op_up(void *ctx, struct session *s, const char *target, const struct addr *manag
 	}
 	install_on_session(a->install, session_peer_serial(s), clock_mono());
 	agent_install_touch(a);
+	agent_tunnel_resume(a); /* it may wait for the session before */
 }
 
 static void
@@ -246,10 +247,16 @@ op_address(void *ctx, struct session *s, const struct session_address *sa)
 }
 
 static void
-op_packet(void *ctx, struct session *s, const uint8_t *p, size_t len)
+op_packet(void *ctx, struct session *s, uint8_t *p, size_t len)
 {
 	(void)s;
 	agent_tunnel_write(ctx, p, len);
+}
+
+static void
+op_flush(void *ctx)
+{
+	agent_tunnel_flush(ctx);
 }
 
 static void
@@ -268,6 +275,7 @@ op_down(void *ctx, struct session *s, bool current, const char *target, const st
 	char text[ADDR_TEXT];
 
 	request_session_gone(&a->requests, s);
+	agent_tunnel_resume(a); /* it may have waited for this one */
 	if (current)
 		a->tunnel_said = false;
 	if (current)
@@ -281,7 +289,7 @@ op_down(void *ctx, struct session *s, bool current, const char *target, const st
 static void
 op_room(void *ctx)
 {
-	(void)ctx; /* packets are dropped and counted while the queue is full; the tunnel is read all the time */
+	agent_tunnel_resume(ctx);
 }
 
 void
@@ -299,6 +307,7 @@ agent_uplink_ops(struct agent *a, struct uplink_ops *out)
 	    .privileged = op_privileged,
 	    .address = op_address,
 	    .packet = op_packet,
+	    .flush = op_flush,
 	    .request = op_request,
 	    .down = op_down,
 	    .room = op_room,

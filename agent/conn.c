@@ -1,6 +1,7 @@
 #include "agent/conn.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -14,9 +15,12 @@
 #include "base/loop.h"
 
 enum {
-	READ_CHUNK = 16384,
-	READS_A_TURN = 8,   /* then the other descriptors get their turn */
-	RECORD_MAX = 16384, /* bytes handed to TLS at once: one record */
+	RECORD_MAX = 16384,       /* bytes handed to TLS at once: one record */
+	BATCH_MAX = 128 * 1024,   /* bytes received before they are handed out */
+	BATCHES_A_TURN = 2,       /* then the other descriptors get their turn */
+	BUSY_BYTES = 32 * 1024,   /* so many at once, and storage is kept for the next */
+	REST_MS = 1000,           /* without such a batch, and it is given back */
+	NOTSENT_LOW = 128 * 1024, /* bytes the kernel takes beyond what it may send: more only makes everything late */
 	CLOSE_MS = 1000,
 	KEEPALIVE_IDLE_S = 30, /* a dead path is noticed by TCP within about a minute */
 	KEEPALIVE_INTERVAL_S = 10,
@@ -36,13 +40,15 @@ struct conn {
 	struct conn_target target;
 	char device[16];
 	struct buf in;
+	bool unflushed; /* packets in `in` were handed out */
+	bool readable;  /* there may be more to read */
 	struct buf messages, packets;
-	struct buf *writing; /* the queue whose head is in TLS' hands; NULL: none */
-	size_t writing_len;
-	size_t packets_left; /* bytes of packet frames that must go out before a message may: up to a frame's end */
-	bool want_write;     /* TLS waits for the socket to be writable */
+	size_t begun;    /* bytes of a packet frame that must go out before a message may: the rest of it */
+	bool want_write; /* records wait for the socket to be writable */
 	bool was_full;
-	bool report; /* `closed` has to be reported from the loop */
+	struct loop_timer *rest; /* armed under load: gives storage back */
+	bool busy;               /* much has passed since it was armed */
+	bool report;             /* `closed` has to be reported from the loop */
 	struct err why;
 	struct addr local;
 	struct conn_counters count;
@@ -135,16 +141,21 @@ set_int(int fd, int level, int name, int value)
 	return setsockopt(fd, level, name, &value, sizeof(value)) ? -errno : 0;
 }
 
-/* A dead path must show, and small messages must not wait. What an old kernel refuses is no reason to stay away. */
+/* A dead path must show, small messages must not wait, and a lossy path must not starve us: BBR does not take every
+ * lost packet for congestion. What an old kernel refuses is no reason to stay away. */
 static void
 tune_socket(int fd)
 {
+	static const char bbr[] = "bbr";
+
 	set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 	set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
 	set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
 	set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
 	set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
+	set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_LOW);
+	setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, bbr, sizeof(bbr) - 1);
 }
 
 static int
@@ -203,6 +214,7 @@ do_handshake(struct conn *c)
 	switch (s) {
 	case TLS_DONE:
 		loop_timer_at(c->timer, MONO_NEVER);
+		c->readable = true; /* what came with the end of it */
 		set_step(c, CONN_OPEN);
 		break;
 	case TLS_WANT_READ:
@@ -220,93 +232,131 @@ do_handshake(struct conn *c)
 
 /* --- receiving ---------------------------------------------------------------------------------------------------- */
 
-/* Every whole frame received so far, to the owner. A callback may close the connection. */
+/* Storage is kept while much passes, and not when it is idle. The timer runs for the change from one to the other only:
+ * it wakes nobody who is idle already. */
+static void
+keep_storage(struct conn *c, bool keep)
+{
+	c->in.keep = c->packets.keep = keep;
+	tls_load(c->tls, keep);
+	if (keep)
+		return;
+	if (!c->in.len)
+		buf_free(&c->in);
+	if (!c->packets.len)
+		buf_free(&c->packets);
+	malloc_trim(0); /* hundreds of kB that would stay with the allocator */
+}
+
+static void
+note_load(struct conn *c, size_t bytes)
+{
+	if (bytes < BUSY_BYTES)
+		return;
+	c->busy = true;
+	if (c->in.keep)
+		return;
+	keep_storage(c, true);
+	loop_timer_at(c->rest, mono_in(clock_mono(), REST_MS));
+}
+
+static void
+on_rest(void *ctx)
+{
+	struct conn *c = ctx;
+
+	if (c->busy)
+		loop_timer_at(c->rest, mono_in(clock_mono(), REST_MS));
+	else
+		keep_storage(c, false);
+	c->busy = false;
+}
+
+static void
+flush_packets(struct conn *c)
+{
+	bool any = c->unflushed;
+
+	c->unflushed = false;
+	if (any && c->ops.flush)
+		c->ops.flush(c->ops.ctx);
+}
+
+/* Every whole frame received so far, to the owner. A callback may close the connection. The owner holds on to packets,
+ * so their bytes are given up together, after the last. */
 static void
 deliver_frames(struct conn *c)
 {
-	while (c->step == CONN_OPEN && c->in.len) {
+	size_t taken = 0;
+
+	while (c->step == CONN_OPEN && taken < c->in.len) {
 		struct frame f;
 		struct err e;
-		ssize_t n = frame_parse(c->in.data + c->in.off, c->in.len, &f, &e);
+		ssize_t n = frame_parse(c->in.data + c->in.off + taken, c->in.len - taken, &f, &e);
 
 		if (n < 0)
 			finish(c, &e);
 		if (n <= 0)
-			return;
+			break;
 		c->count.in_frames++;
 		c->count.in_bytes += (uint64_t)n;
+		if (f.type == FRAME_MESSAGE)
+			flush_packets(c); /* what a message causes may take its time, or move the tunnel */
+		else
+			c->unflushed = true;
 		c->ops.frame(c->ops.ctx, &f);
-		buf_take(&c->in, (size_t)n);
+		taken += (size_t)n;
 	}
+	flush_packets(c);
+	buf_take(&c->in, taken);
 }
 
-/* False when there is nothing more to read for now. */
-static bool
-read_once(struct conn *c)
+/* Decrypts what has come, up to a batch. TLS_DONE: there may be more. */
+static enum tls_step
+read_batch(struct conn *c, struct err *e)
 {
-	struct err e = ERR_NONE;
-	uint8_t chunk[READ_CHUNK];
-	enum tls_step s;
-	size_t n = 0;
+	enum tls_step s = TLS_DONE;
+	size_t before = c->in.len;
 
-	s = tls_read(c->tls, chunk, sizeof(chunk), &n, &e);
-	switch (s) {
-	case TLS_DONE:
-		if (buf_put(&c->in, chunk, n)) {
-			finish_text(c, -ENOMEM, "no memory for received bytes");
-			return false;
+	do {
+		uint8_t *dst = buf_room(&c->in, RECORD_MAX);
+		size_t n = 0;
+
+		if (!dst) {
+			err_set(e, -ENOMEM, "no memory for received bytes");
+			return TLS_ERROR;
 		}
-		deliver_frames(c);
-		return c->step == CONN_OPEN;
-	case TLS_WANT_WRITE:
-		c->want_write = true;
-		return false;
-	case TLS_WANT_READ:
-		return false;
-	case TLS_CLOSED:
-		if (c->in.len)
-			finish_text(c, -EPROTO, "closed by the peer inside a frame");
-		else
-			finish_text(c, 0, "closed by the peer");
-		return false;
-	case TLS_ERROR:
-		finish(c, &e);
-		return false;
-	}
-	return false;
+		s = tls_read(c->tls, dst, RECORD_MAX, &n, e);
+		buf_grew(&c->in, s == TLS_DONE ? n : 0);
+	} while (s == TLS_DONE && c->in.len + RECORD_MAX < BATCH_MAX);
+	note_load(c, c->in.len - before);
+	return s;
 }
 
 static void
 do_read(struct conn *c)
 {
-	for (int i = 0; i < READS_A_TURN; i++) {
-		if (!read_once(c))
-			return;
+	enum tls_step s = TLS_DONE;
+	struct err e = ERR_NONE;
+
+	for (int i = 0; i < BATCHES_A_TURN && s == TLS_DONE && c->step == CONN_OPEN; i++) {
+		s = read_batch(c, &e);
+		deliver_frames(c);
 	}
-	loop_task_soon(c->again);
+	if (c->step != CONN_OPEN)
+		return;
+	c->readable = s == TLS_DONE;
+	if (s == TLS_DONE)
+		loop_task_soon(c->again);
+	else if (s == TLS_ERROR)
+		finish(c, &e);
+	else if (s == TLS_CLOSED && c->in.len)
+		finish_text(c, -EPROTO, "closed by the peer inside a frame");
+	else if (s == TLS_CLOSED)
+		finish_text(c, 0, "closed by the peer");
 }
 
 /* --- sending ------------------------------------------------------------------------------------------------------ */
-
-/* Bytes of the whole frames at the head of the packet queue that fit into one record; at least one frame. */
-static size_t
-whole_frames(const struct buf *b)
-{
-	struct rd r = rd_init(buf_head(b), b->len);
-	size_t sum = 0;
-
-	while (r.left && !r.bad) {
-		uint32_t total;
-
-		rd_bytes(&r, 4);
-		total = rd_u32be(&r);
-		if (sum && sum + total > RECORD_MAX)
-			break;
-		sum += total;
-		rd_bytes(&r, total - PROFILE_FRAME_HEADER);
-	}
-	return sum;
-}
 
 static size_t
 one_record(size_t n)
@@ -314,57 +364,82 @@ one_record(size_t n)
 	return n < RECORD_MAX ? n : RECORD_MAX;
 }
 
-/* What goes into the next record: messages overtake packets, but only between two frames. False: nothing waits. */
-static bool
-pick_queue(struct conn *c)
+/* The next record: messages overtake packets, but only between two frames. Packet frames go on over the end of a
+ * record. NULL: nothing waits. */
+static struct buf *
+next_record(struct conn *c, size_t *len)
 {
-	if (c->writing)
-		return true;
-	if (!c->packets_left && c->messages.len) {
-		c->writing = &c->messages;
-		c->writing_len = one_record(c->messages.len);
-		return true;
+	if (c->messages.len && !c->begun) {
+		*len = one_record(c->messages.len);
+		return &c->messages;
 	}
-	if (!c->packets_left)
-		c->packets_left = whole_frames(&c->packets);
-	if (!c->packets_left)
-		return false;
-	c->writing = &c->packets;
-	c->writing_len = one_record(c->packets_left);
-	return true;
+	*len = one_record(c->messages.len ? c->begun : c->packets.len);
+	return c->packets.len ? &c->packets : NULL;
+}
+
+/* What is left of the packet frame in which the next `n` bytes of the queue end. */
+static size_t
+rest_of_frame(const struct conn *c, size_t n)
+{
+	const uint8_t *head = buf_head(&c->packets);
+	size_t end = c->begun;
+
+	while (end < n) {
+		struct rd r = rd_init(head + end + 4, 4);
+
+		end += rd_u32be(&r);
+	}
+	return end - n;
 }
 
 static void
-wrote(struct conn *c, size_t n)
+wrote(struct conn *c, struct buf *b, size_t n)
 {
-	if (c->writing == &c->packets)
-		c->packets_left -= n;
-	buf_take(c->writing, n);
-	c->writing = NULL;
+	if (b == &c->packets)
+		c->begun = rest_of_frame(c, n);
+	buf_take(b, n);
 	c->count.out_bytes += n;
 }
 
-/* Hands queued bytes to TLS until it or the socket has enough. */
+/* Queued bytes into records, as many as may wait for the socket. False: there was nothing to do. */
+static bool
+encrypt(struct conn *c)
+{
+	enum tls_step s = TLS_DONE;
+	bool any = false;
+
+	while (s == TLS_DONE) {
+		struct err e = ERR_NONE;
+		size_t len, n = 0;
+		struct buf *b = next_record(c, &len);
+
+		if (!b)
+			break;
+		s = tls_write(c->tls, buf_head(b), len, &n, &e);
+		if (s == TLS_DONE)
+			wrote(c, b, n);
+		else if (s == TLS_ERROR)
+			finish(c, &e);
+		any |= s == TLS_DONE;
+	}
+	return any && s != TLS_ERROR;
+}
+
+/* Sends until nothing waits or the socket has enough. While records wait no more are made: messages that come meanwhile
+ * still overtake the packets. */
 static void
 do_write(struct conn *c)
 {
-	c->want_write = false;
-	while ((c->step == CONN_OPEN || c->step == CONN_CLOSING) && pick_queue(c)) {
-		struct err e = ERR_NONE;
-		size_t n = 0;
-		enum tls_step s = tls_write(c->tls, buf_head(c->writing), c->writing_len, &n, &e);
+	struct err e = ERR_NONE;
+	enum tls_step s;
 
-		if (s == TLS_DONE) {
-			wrote(c, n);
-			continue;
-		}
-		if (s == TLS_WANT_WRITE)
-			c->want_write = true;
-		else if (s != TLS_WANT_READ)
-			finish(c, &e);
-		break;
-	}
-	if (c->was_full && conn_queued(c) < CONN_LOW && c->step == CONN_OPEN) {
+	do {
+		s = tls_flush(c->tls, &e);
+	} while (s == TLS_DONE && encrypt(c));
+	c->want_write = s == TLS_WANT_WRITE;
+	if (s == TLS_ERROR)
+		finish(c, &e);
+	if (c->was_full && c->step == CONN_OPEN && conn_queued(c) < CONN_LOW && !c->want_write) {
 		c->was_full = false;
 		if (c->ops.room)
 			c->ops.room(c->ops.ctx);
@@ -390,7 +465,7 @@ conn_work(struct conn *c)
 {
 	if (c->step == CONN_TLS)
 		do_handshake(c);
-	if (c->step == CONN_OPEN)
+	if (c->step == CONN_OPEN && c->readable)
 		do_read(c);
 	if (c->step == CONN_OPEN)
 		do_write(c);
@@ -404,7 +479,7 @@ on_io(void *ctx, uint32_t events)
 {
 	struct conn *c = ctx;
 
-	(void)events;
+	c->readable |= events & ~(uint32_t)EPOLLOUT;
 	if (c->step == CONN_TCP)
 		on_connected(c);
 	conn_work(c);
@@ -451,9 +526,9 @@ conn_dial(struct loop *l, struct tls_creds *creds, const struct conn_target *t, 
 	if (!c)
 		return err_sys(e, -ENOMEM, "connection");
 	*c = (struct conn){.loop = l, .ops = *ops, .step = CONN_TCP, .fd = -1, .target = *t};
-	c->in = BUF_INIT(PROFILE_FRAME_MAX + READ_CHUNK);
+	c->in = BUF_INIT(BATCH_MAX + PROFILE_FRAME_MAX);
 	c->messages = BUF_INIT(CONN_QUEUE_MAX);
-	c->packets = BUF_INIT(CONN_PACKETS_MAX);
+	c->packets = BUF_INIT(CONN_PACKETS_LOW + PROFILE_FRAME_MAX);
 	strncpy(c->device, t->device, sizeof(c->device) - 1);
 	c->target.device = c->device;
 	c->target.sni = NULL;
@@ -466,8 +541,9 @@ conn_dial(struct loop *l, struct tls_creds *creds, const struct conn_target *t, 
 		tls_offer_pkcs1(c->tls);
 	rc = -ENOMEM;
 	c->timer = loop_timer_new(l, on_timer, c);
+	c->rest = loop_timer_new(l, on_rest, c);
 	c->again = loop_task_new(l, on_again, c);
-	if (c->timer && c->again)
+	if (c->timer && c->rest && c->again)
 		c->io = loop_io_new(l, c->fd, EPOLLOUT, on_io, c);
 	if (!c->io) {
 		err_sys(e, rc, "connection");
@@ -488,6 +564,7 @@ conn_free(struct conn *c)
 		return;
 	loop_io_free(c->io);
 	loop_timer_free(c->timer);
+	loop_timer_free(c->rest);
 	loop_task_free(c->again);
 	tls_free(c->tls);
 	if (c->fd >= 0)
@@ -498,11 +575,18 @@ conn_free(struct conn *c)
 	free(c);
 }
 
-int
-conn_send(struct conn *c, enum frame_type type, const void *body, size_t len)
+static void
+write_soon(struct conn *c)
 {
-	struct buf *b = type == FRAME_PACKET ? &c->packets : &c->messages;
+	if (!c->want_write)
+		loop_task_soon(c->again);
+}
+
+int
+conn_send(struct conn *c, const void *body, size_t len)
+{
 	uint8_t header[PROFILE_FRAME_HEADER];
+	struct buf *b = &c->messages;
 
 	if (c->step != CONN_OPEN)
 		return -ENOTCONN;
@@ -511,15 +595,43 @@ conn_send(struct conn *c, enum frame_type type, const void *body, size_t len)
 	/* one reservation for both parts: a frame goes in whole or not at all */
 	if (!buf_room(b, sizeof(header) + len))
 		return -ENOMEM;
-	frame_header(header, type, len);
+	frame_header(header, FRAME_MESSAGE, len);
 	buf_put(b, header, sizeof(header));
 	buf_put(b, body, len);
 	c->count.out_frames++;
 	if (conn_queued(c) >= CONN_LOW)
 		c->was_full = true;
-	if (!c->want_write)
-		loop_task_soon(c->again);
+	write_soon(c);
 	return 0;
+}
+
+uint8_t *
+conn_packet_room(struct conn *c, size_t max)
+{
+	uint8_t *p;
+
+	if (c->step != CONN_OPEN)
+		return NULL;
+	if (c->want_write || c->packets.len >= CONN_PACKETS_LOW) {
+		c->was_full = true;
+		return NULL;
+	}
+	note_load(c, c->packets.len);
+	p = buf_room(&c->packets, PROFILE_FRAME_HEADER + max);
+	if (!p)
+		finish_text(c, -ENOMEM, "no memory for packets");
+	return p ? p + PROFILE_FRAME_HEADER : NULL;
+}
+
+void
+conn_packet_ready(struct conn *c, size_t len)
+{
+	size_t total = PROFILE_FRAME_HEADER + len;
+
+	frame_header(c->packets.data + c->packets.off + c->packets.len, FRAME_PACKET, len);
+	buf_grew(&c->packets, total);
+	c->count.out_frames++;
+	write_soon(c);
 }
 
 size_t
@@ -539,7 +651,7 @@ conn_close(struct conn *c)
 	}
 	c->step = CONN_CLOSING;
 	/* packets nobody will answer do not delay the end; a frame begun has to go out whole */
-	buf_cut(&c->packets, c->packets_left);
+	buf_cut(&c->packets, c->begun);
 	loop_timer_at(c->timer, mono_in(clock_mono(), CLOSE_MS));
 	loop_task_soon(c->again);
 }

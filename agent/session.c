@@ -209,7 +209,7 @@ send_message(struct session *s, struct buf *b)
 	int rc = message_end(b);
 
 	if (!rc)
-		rc = s->ops.send(s->ops.ctx, s, FRAME_MESSAGE, buf_head(b), b->len);
+		rc = s->ops.send(s->ops.ctx, s, buf_head(b), b->len);
 	if (!rc) {
 		s->count.messages_out++;
 		log_sent(b);
@@ -229,7 +229,7 @@ send_channel(void *ctx, const void *body, size_t len)
 	/* what only acknowledges or closes is small, and overtakes */
 	if (len > CONTROL_SMALL && s->ops.queued(s->ops.ctx, s) >= CHANNEL_QUEUE)
 		return -ENOBUFS;
-	rc = s->ops.send(s->ops.ctx, s, FRAME_MESSAGE, body, len);
+	rc = s->ops.send(s->ops.ctx, s, body, len);
 	if (!rc)
 		s->count.messages_out++;
 	return rc;
@@ -941,13 +941,20 @@ session_stop(struct session *s, const char *reason, mono_t now)
 		fire_because(s, SEV_STOP, now, "%s", reason);
 }
 
-void
-session_send_packet(struct session *s, const uint8_t *p, size_t len)
+uint8_t *
+session_packet_room(struct session *s, size_t max)
 {
-	if (!s->privileged || s->ops.send(s->ops.ctx, s, FRAME_PACKET, p, len))
-		s->count.packets_dropped++;
-	else
-		s->count.packets_out++;
+	if (s->privileged)
+		return s->ops.packet_room(s->ops.ctx, s, max);
+	s->count.packets_dropped++;
+	return NULL;
+}
+
+void
+session_packet_ready(struct session *s, size_t len)
+{
+	s->ops.packet_ready(s->ops.ctx, s, len);
+	s->count.packets_out++;
 }
 
 void

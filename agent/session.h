@@ -79,8 +79,10 @@ struct session_address {
 struct session_ops {
 	void *ctx; /* the session comes along where the owner may have several */
 
-	/* The connection. send: 0, -ENOBUFS, -ENOTCONN. */
-	int (*send)(void *ctx, struct session *s, enum frame_type type, const void *body, size_t len);
+	/* The connection. send: 0, -ENOBUFS, -ENOTCONN. The packet's as conn_packet_room(), conn_packet_ready(). */
+	int (*send)(void *ctx, struct session *s, const void *body, size_t len);
+	uint8_t *(*packet_room)(void *ctx, struct session *s, size_t max);
+	void (*packet_ready)(void *ctx, struct session *s, size_t len);
 	size_t (*queued)(void *ctx, struct session *s); /* bytes of messages that wait to go out */
 	void (*close)(void *ctx, struct session *s);    /* in order: what is queued still goes out */
 	const struct cert_check *(*peer)(void *ctx, struct session *s);
@@ -98,7 +100,8 @@ struct session_ops {
 	void (*up)(void *ctx, struct session *s);                                       /* first 200 to `get ip` */
 	void (*privileged)(void *ctx, struct session *s);                               /* it has just become so */
 	void (*address)(void *ctx, struct session *s, const struct session_address *a); /* privileged only */
-	void (*packet)(void *ctx, struct session *s, const uint8_t *p, size_t len);     /* privileged only */
+	void (*packet)(void *ctx, struct session *s, uint8_t *p,
+		       size_t len); /* privileged only; stays as the frame does */
 	void (*request)(void *ctx, struct session *s, const struct message *m,
 			mono_t now);                /* `get …`, privileged only */
 	void (*down)(void *ctx, struct session *s); /* it is closed: session_reason() says why */
@@ -116,7 +119,7 @@ struct session_counters {
 	uint64_t repeated_keys;
 	uint64_t refused_requests; /* not privileged */
 	uint64_t refused_packets;  /* not privileged */
-	uint64_t packets_dropped;  /* the queue was full */
+	uint64_t packets_dropped;  /* there was no session for them */
 };
 
 struct session *session_new(const struct session_ops *ops, mono_t now); /* NULL: no memory */
@@ -135,8 +138,10 @@ void session_tick(struct session *s, mono_t now);
 /* Ends it with a reason of ours; `down` follows when the connection is closed. */
 void session_stop(struct session *s, const char *reason, mono_t now);
 
-/* One packet from the tunnel. Dropped and counted where it cannot go. */
-void session_send_packet(struct session *s, const uint8_t *p, size_t len);
+/* Room for one packet from the tunnel, of up to `max` bytes; write it there and say how long it is. NULL: it cannot go
+ * now, the connection's `room` says when; a session that is not privileged counts it as dropped. */
+uint8_t *session_packet_room(struct session *s, size_t max);
+void session_packet_ready(struct session *s, size_t len);
 
 /* The running configuration has changed: the next keep-alive comes within half a second, with the new checksum. */
 void session_config_changed(struct session *s, mono_t now);

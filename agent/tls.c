@@ -11,12 +11,19 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mbed.h"
 #include "trustlist/cert.h"
 
 enum { CERT_FILE_MAX = 1024 * 1024, CRL_FILE_MAX = 8 * 1024 * 1024, KEY_FILE_MAX = 64 * 1024 };
+
+enum {
+	RECORD_MAX = 16384 + 2048 + 5, /* RFC 5246, section 6.2.3 */
+	RECEIVE_IDLE = 4096,           /* bytes asked of the socket at once */
+	RECEIVE_BUSY = 256 * 1024,
+};
 
 struct tls_creds {
 	size_t refs;
@@ -33,7 +40,12 @@ struct tls_conn {
 	int fd;                  /* borrowed */
 	int io_errno;            /* of the last failed send() or recv() */
 	bool up;                 /* the handshake is complete and the peer verified */
-	size_t unsent;           /* bytes of the caller's that the library holds encrypted after WANT_* */
+	bool notified;           /* close_notify was put behind what waits */
+	struct buf out;          /* records that wait for the socket */
+	uint8_t *in;             /* received and not yet asked for by the library: in_len bytes from in_at on */
+	size_t in_at, in_len, in_size;
+	size_t in_want; /* size the storage gets when it is empty next time */
+	bool dry;       /* the socket gave less than it was asked for: it is empty */
 	enum tls_level level;
 	mbedtls_ssl_config conf;
 	bool pkcs1; /* RSA-PSS is not offered */
@@ -270,39 +282,86 @@ tls_creds_validity(const struct tls_creds *c, int64_t *not_before_s, int64_t *no
 	*not_after_s = c->facts.not_after_s;
 }
 
-/* The library's send callback: its own would raise SIGPIPE. */
+/* Bytes sent, 0 when the socket takes none now, or -errno. */
+static ssize_t
+send_some(const struct tls_conn *t, const void *data, size_t len)
+{
+	ssize_t n;
+
+	do
+		n = send(t->fd, data, len, MSG_NOSIGNAL); /* the library's own function would raise SIGPIPE */
+	while (n < 0 && errno == EINTR);
+	return n >= 0 ? n : errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
+}
+
+/* The library's send callback. Records are collected: many go out with one system call, and none is ever left with the
+ * library half-sent. A handshake goes straight to the socket. */
 static int
 bio_send(void *ctx, const unsigned char *data, size_t len)
 {
 	struct tls_conn *t = ctx;
 	ssize_t n;
 
-	do
-		n = send(t->fd, data, len, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	if (n >= 0)
-		return (int)n;
-	if (errno == EAGAIN || errno == EWOULDBLOCK)
-		return MBEDTLS_ERR_SSL_WANT_WRITE;
-	t->io_errno = errno;
+	if (t->up) {
+		n = buf_put(&t->out, data, len);
+		if (!n)
+			return (int)len;
+	} else {
+		n = send_some(t, data, len);
+		if (n >= 0)
+			return n ? (int)n : MBEDTLS_ERR_SSL_WANT_WRITE;
+	}
+	t->io_errno = (int)-n;
 	return MBEDTLS_ERR_NET_SEND_FAILED;
 }
 
+/* Fills the empty storage. Bytes received, 0 at the end, or a code for the library. */
+static int
+receive(struct tls_conn *t)
+{
+	ssize_t n;
+
+	if (t->in_size != t->in_want) {
+		free(t->in);
+		t->in = malloc(t->in_want);
+		t->in_size = t->in ? t->in_want : 0;
+	}
+	do
+		n = t->in ? recv(t->fd, t->in, t->in_size, 0) : -1;
+	while (t->in && n < 0 && errno == EINTR);
+	if (n > 0) {
+		t->dry = (size_t)n < t->in_size;
+		t->in_at = 0;
+		t->in_len = (size_t)n;
+	}
+	if (n >= 0)
+		return (int)n;
+	if (t->in && (errno == EAGAIN || errno == EWOULDBLOCK))
+		return MBEDTLS_ERR_SSL_WANT_READ;
+	t->io_errno = t->in ? errno : ENOMEM;
+	return MBEDTLS_ERR_NET_RECV_FAILED;
+}
+
+/* The library's receive callback: it asks for a record's head and body one by one, the socket is asked for many. */
 static int
 bio_recv(void *ctx, unsigned char *data, size_t size)
 {
 	struct tls_conn *t = ctx;
-	ssize_t n;
+	int rc;
 
-	do
-		n = recv(t->fd, data, size, 0);
-	while (n < 0 && errno == EINTR);
-	if (n >= 0)
-		return (int)n;
-	if (errno == EAGAIN || errno == EWOULDBLOCK)
+	if (!t->in_len && t->dry) {
+		t->dry = false;
 		return MBEDTLS_ERR_SSL_WANT_READ;
-	t->io_errno = errno;
-	return MBEDTLS_ERR_NET_RECV_FAILED;
+	}
+	rc = t->in_len ? 1 : receive(t);
+	if (rc <= 0)
+		return rc;
+	if (size > t->in_len)
+		size = t->in_len;
+	memcpy(data, t->in + t->in_at, size);
+	t->in_at += size;
+	t->in_len -= size;
+	return (int)size;
 }
 
 static int
@@ -343,6 +402,8 @@ tls_new(struct tls_creds *c, int fd, enum tls_level level, const char *sni, int6
 	c->refs++;
 	t->fd = fd;
 	t->level = level;
+	t->out = BUF_INIT(TLS_UNSENT_MAX + 2 * RECORD_MAX);
+	t->in_want = RECEIVE_IDLE;
 	cert_check_init(&t->check, now_s);
 	t->check.crl = c->has_crl ? &c->crl : NULL;
 	t->check.anchors = &c->ca;
@@ -372,6 +433,8 @@ tls_free(struct tls_conn *t)
 	mbedtls_ssl_free(&t->ssl);
 	mbedtls_ssl_config_free(&t->conf);
 	tls_creds_free(t->creds);
+	buf_free(&t->out);
+	free(t->in);
 	free(t);
 }
 
@@ -480,6 +543,7 @@ tls_handshake(struct tls_conn *t, struct err *e)
 	if (rc || !t->check.seen || t->check.flags || mbedtls_ssl_get_verify_result(&t->ssl))
 		return explain_handshake(t, rc, e);
 	t->up = true;
+	t->dry = false;
 	return TLS_DONE;
 }
 
@@ -511,13 +575,14 @@ tls_read(struct tls_conn *t, void *dst, size_t size, size_t *n, struct err *e)
 		return TLS_WANT_WRITE;
 	if (rc == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY)
 		return TLS_CLOSED;
+	(void)tls_flush(t, NULL); /* the library's alert, if it had one to say */
 	return explain(t, rc, e);
 }
 
 bool
 tls_pending(const struct tls_conn *t)
 {
-	return mbedtls_ssl_check_pending(&t->ssl);
+	return t->in_len || mbedtls_ssl_check_pending(&t->ssl);
 }
 
 enum tls_step
@@ -529,38 +594,53 @@ tls_write(struct tls_conn *t, const void *src, size_t len, size_t *n, struct err
 		err_set(e, -EPERM, "write before the TLS handshake");
 		return TLS_ERROR;
 	}
-	/* a longer buffer than last time would count bytes as sent that the library never saw */
-	if (t->unsent && len > t->unsent)
-		len = t->unsent;
+	if (t->out.len >= TLS_UNSENT_MAX)
+		return TLS_WANT_WRITE;
 	do
 		rc = mbedtls_ssl_write(&t->ssl, src, len);
 	while (mbed_call_again(rc));
-	if (rc == MBEDTLS_ERR_SSL_WANT_READ || rc == MBEDTLS_ERR_SSL_WANT_WRITE) {
-		t->unsent = len;
-		return rc == MBEDTLS_ERR_SSL_WANT_READ ? TLS_WANT_READ : TLS_WANT_WRITE;
-	}
 	if (rc < 0)
 		return explain(t, rc, e);
-	t->unsent = 0;
 	*n = (size_t)rc;
 	return TLS_DONE;
 }
 
 enum tls_step
+tls_flush(struct tls_conn *t, struct err *e)
+{
+	ssize_t n = t->out.len ? send_some(t, buf_head(&t->out), t->out.len) : 0;
+
+	if (n < 0) {
+		err_sys(e, (int)n, "sending");
+		return TLS_ERROR;
+	}
+	buf_take(&t->out, (size_t)n);
+	return t->out.len ? TLS_WANT_WRITE : TLS_DONE;
+}
+
+enum tls_step
 tls_close(struct tls_conn *t)
 {
-	int rc = 0;
-
-	/* with a record in the way the library only sends that one */
-	if (t->unsent)
-		rc = mbedtls_ssl_close_notify(&t->ssl);
-	if (t->up && !rc) {
-		t->unsent = 0;
-		rc = mbedtls_ssl_close_notify(&t->ssl);
+	if (t->up && !t->notified) {
+		t->notified = true;
+		if (mbedtls_ssl_close_notify(&t->ssl))
+			return TLS_ERROR;
 	}
-	if (rc == MBEDTLS_ERR_SSL_WANT_WRITE)
-		return TLS_WANT_WRITE;
-	return rc ? TLS_ERROR : TLS_DONE;
+	return tls_flush(t, NULL);
+}
+
+void
+tls_load(struct tls_conn *t, bool busy)
+{
+	t->out.keep = busy;
+	t->in_want = busy ? RECEIVE_BUSY : RECEIVE_IDLE;
+	if (!busy && !t->out.len)
+		buf_free(&t->out);
+	if (!busy && !t->in_len) {
+		free(t->in);
+		t->in = NULL;
+		t->in_size = 0;
+	}
 }
 
 const char *

@@ -65,15 +65,24 @@ const struct cert_check *tls_peer(const struct tls_conn *t);
 /* Reads up to `size` bytes of plain text: TLS_DONE with *n > 0. A connection that ends without close_notify is an
  * error: it may have been cut. */
 enum tls_step tls_read(struct tls_conn *t, void *dst, size_t size, size_t *n, struct err *e);
-/* Plain text waits inside the library: read again before sleeping. */
+/* Bytes of the peer's wait here or inside the library: read again before sleeping. */
 bool tls_pending(const struct tls_conn *t);
 
-/* Writes up to `len` bytes: TLS_DONE with 0 < *n <= len. After WANT_* the same bytes must be given again; more may
- * follow them. */
+enum { TLS_UNSENT_MAX = 64 * 1024 };
+
+/* Encrypts up to `len` bytes, as one record: TLS_DONE with 0 < *n <= len. The record waits for tls_flush().
+ * TLS_WANT_WRITE when TLS_UNSENT_MAX bytes of such wait: nothing was taken, flush first. */
 enum tls_step tls_write(struct tls_conn *t, const void *src, size_t len, size_t *n, struct err *e);
 
-/* Sends close_notify; TLS_DONE, TLS_WANT_WRITE or TLS_ERROR. Nothing is sent before the handshake is complete. */
+/* Sends what waits, with one system call: TLS_DONE when nothing is left, TLS_WANT_WRITE or TLS_ERROR. */
+enum tls_step tls_flush(struct tls_conn *t, struct err *e);
+
+/* Sends close_notify behind what waits; TLS_DONE, TLS_WANT_WRITE or TLS_ERROR. Nothing is sent before the handshake is
+ * complete. */
 enum tls_step tls_close(struct tls_conn *t);
+
+/* Much passes (true): what is received at once becomes more, and storage is kept. False gives back what is empty. */
+void tls_load(struct tls_conn *t, bool busy);
 
 const char *tls_version(const struct tls_conn *t); /* "TLSv1.2"; "" before the handshake */
 const char *tls_suite(const struct tls_conn *t);

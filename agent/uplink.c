@@ -134,9 +134,21 @@ link_of(const struct uplink *u, const struct session *s)
 }
 
 static int
-op_send(void *ctx, struct session *s, enum frame_type type, const void *body, size_t len)
+op_send(void *ctx, struct session *s, const void *body, size_t len)
 {
-	return conn_send(link_of(ctx, s)->conn, type, body, len);
+	return conn_send(link_of(ctx, s)->conn, body, len);
+}
+
+static uint8_t *
+op_packet_room(void *ctx, struct session *s, size_t max)
+{
+	return conn_packet_room(link_of(ctx, s)->conn, max);
+}
+
+static void
+op_packet_ready(void *ctx, struct session *s, size_t len)
+{
+	conn_packet_ready(link_of(ctx, s)->conn, len);
 }
 
 static size_t
@@ -269,7 +281,7 @@ op_address(void *ctx, struct session *s, const struct session_address *a)
 }
 
 static void
-op_packet(void *ctx, struct session *s, const uint8_t *p, size_t len)
+op_packet(void *ctx, struct session *s, uint8_t *p, size_t len)
 {
 	struct uplink *u = ctx;
 
@@ -355,6 +367,16 @@ on_frame(void *ctx, const struct frame *f)
 	struct link *k = ctx;
 
 	session_on_frame(k->session, f, clock_mono());
+	if (f->type == FRAME_MESSAGE)
+		uplink_touch(k->home); /* a run of packets does it at its end */
+}
+
+static void
+on_flush(void *ctx)
+{
+	struct link *k = ctx;
+
+	k->home->ops.flush(k->home->ops.ctx);
 	uplink_touch(k->home);
 }
 
@@ -364,8 +386,7 @@ on_room(void *ctx)
 	struct link *k = ctx;
 
 	session_on_room(k->session);
-	if (k == k->home->current)
-		k->home->ops.room(k->home->ops.ctx);
+	k->home->ops.room(k->home->ops.ctx);
 }
 
 static void
@@ -423,6 +444,8 @@ link_open(struct uplink *u, const char *target, const struct addr *a, struct lin
 	const struct session_ops sops = {
 	    .ctx = u,
 	    .send = op_send,
+	    .packet_room = op_packet_room,
+	    .packet_ready = op_packet_ready,
 	    .queued = op_queued,
 	    .close = op_close,
 	    .peer = op_peer,
@@ -450,7 +473,8 @@ link_open(struct uplink *u, const char *target, const struct addr *a, struct lin
 	    .now_s = u->ops.trust_time_s(u->ops.ctx),
 	};
 	struct link *k = calloc(1, sizeof(*k));
-	struct conn_ops cops = {.ctx = k, .step = on_step, .frame = on_frame, .room = on_room, .closed = on_closed};
+	struct conn_ops cops = {
+	    .ctx = k, .step = on_step, .frame = on_frame, .flush = on_flush, .room = on_room, .closed = on_closed};
 	int rc = -ENOMEM;
 
 	if (k)

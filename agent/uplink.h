@@ -42,11 +42,12 @@ struct uplink_ops {
 	void (*up)(void *ctx, struct session *s, const char *target, const struct addr *manager);
 	void (*privileged)(void *ctx, struct session *s);
 	void (*address)(void *ctx, struct session *s, const struct session_address *a);
-	void (*packet)(void *ctx, struct session *s, const uint8_t *p, size_t len);
+	void (*packet)(void *ctx, struct session *s, uint8_t *p, size_t len); /* stays until `flush` */
+	void (*flush)(void *ctx);
 	void (*request)(void *ctx, struct session *s, const struct message *m, mono_t now);
 	/* A session has ended; `current`: it was the one in use. It is freed after this. */
 	void (*down)(void *ctx, struct session *s, bool current, const char *target, const struct addr *manager);
-	void (*room)(void *ctx); /* the session in use can take packets again */
+	void (*room)(void *ctx); /* a session can take packets again */
 };
 
 int uplink_new(struct loop *l, const struct uplink_ops *ops, struct uplink **out, struct err *e);

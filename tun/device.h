@@ -40,14 +40,22 @@ void tun_addresses(const struct tun *t, struct addr *local, struct addr *peer); 
 int tun_fd(const struct tun *t);
 int tun_netns_fd(const struct tun *t);
 
-/* Reads one packet from the device that passes packet_check(): *len > 0. Packets that do not pass are dropped and
- * counted, a bounded number in one call. -EAGAIN: none waits, or the bound was reached and the descriptor is still
- * readable. -ENODEV: the device was deleted: call tun_recreate() and watch the new descriptor. */
+/* Bytes of the largest packet: the configured MTU, or the device's where somebody made that larger. */
+size_t tun_largest(const struct tun *t);
+
+/* Gives one packet of the device's that passes packet_check(): *len > 0. The kernel's large packets come out in pieces
+ * with their checksums, one with each call, SYNs with a segment size that fits the device. Packets that do not pass are
+ * dropped and counted, a bounded number in one call. -EAGAIN: none waits, or the bound was reached and the descriptor
+ * is still readable. -EMSGSIZE: `size` is below tun_largest(), which may have grown meanwhile: the packet waits.
+ * -ENODEV: the device was deleted: call tun_recreate() and watch the new descriptor. The descriptor need not be
+ * readable for pieces to be left: read until an error. */
 int tun_read(struct tun *t, uint8_t *dst, size_t size, size_t *len);
 
 /* Gives a manager's packet to the device if it passes; dropped and counted otherwise, also when the device cannot take
- * it. 0, or -ENODEV as above. */
-int tun_write(struct tun *t, const uint8_t *pkt, size_t len);
+ * it. It is borrowed until tun_flush() and may be changed: TCP segments that follow each other are written as one.
+ * 0, or -ENODEV as above. */
+int tun_write(struct tun *t, uint8_t *pkt, size_t len);
+int tun_flush(struct tun *t); /* writes what tun_write() held back; as tun_write() */
 
 /* Makes the device again, with the addresses it had, and its namespace where that was removed from outside. After a
  * failure there is no device; it may be called again. */

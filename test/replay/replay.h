@@ -58,6 +58,7 @@ struct replay {
 	int enrol_rc;
 	int send_rc; /* what sending answers */
 	size_t queued;
+	uint8_t packet[1500]; /* where one may be written */
 	struct addr local;
 
 	/* `get …` of a privileged manager; NULL: recorded */
@@ -86,7 +87,7 @@ static inline void __attribute__((format(printf, 2, 3))) replay_note(struct repl
 /* --- the session's owner ------------------------------------------------------------------------------------------ */
 
 static inline int
-replay_send(void *ctx, struct session *s, enum frame_type type, const void *body, size_t len)
+replay_send(void *ctx, struct session *s, const void *body, size_t len)
 {
 	struct replay *r = ctx;
 	char *line;
@@ -94,14 +95,26 @@ replay_send(void *ctx, struct session *s, enum frame_type type, const void *body
 	(void)s;
 	if (r->send_rc)
 		return r->send_rc;
-	if (type == FRAME_PACKET) {
-		replay_note(r, "packet out %zu", len);
-		return 0;
-	}
 	line = wire_line(body, len);
 	replay_note(r, "> %s", line);
 	free(line);
 	return 0;
+}
+
+static inline uint8_t *
+replay_packet_room(void *ctx, struct session *s, size_t max)
+{
+	struct replay *r = ctx;
+
+	(void)s;
+	return r->send_rc || max > sizeof(r->packet) ? NULL : r->packet;
+}
+
+static inline void
+replay_packet_ready(void *ctx, struct session *s, size_t len)
+{
+	(void)s;
+	replay_note(ctx, "packet out %zu", len);
 }
 
 static inline size_t
@@ -209,7 +222,7 @@ replay_address(void *ctx, struct session *s, const struct session_address *a)
 }
 
 static inline void
-replay_packet(void *ctx, struct session *s, const uint8_t *p, size_t len)
+replay_packet(void *ctx, struct session *s, uint8_t *p, size_t len)
 {
 	(void)s;
 	(void)p;
@@ -249,6 +262,8 @@ replay_session(struct replay *r)
 {
 	const struct session_ops ops = {.ctx = r,
 					.send = replay_send,
+					.packet_room = replay_packet_room,
+					.packet_ready = replay_packet_ready,
 					.queued = replay_queued,
 					.close = replay_close,
 					.peer = replay_peer,

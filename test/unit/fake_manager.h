@@ -49,7 +49,7 @@ struct fake_link {
 	char *lines[FAKE_LINES]; /* messages received */
 	size_t count;
 	size_t packets, packets_first; /* IP packets, and those before the first message */
-	size_t in_bytes;
+	size_t in_bytes, records;      /* received; a record is read in one go */
 };
 
 struct fake {
@@ -228,6 +228,7 @@ fake_read(struct fake_link *k)
 			return;
 		}
 		k->in_bytes += (size_t)n;
+		k->records++;
 		assert_int_equal(buf_put(&k->in, chunk, (size_t)n), 0);
 		while (k->fd >= 0 && k->in.len &&
 		       (whole = frame_parse(k->in.data + k->in.off, k->in.len, &fr, NULL)) != 0) {

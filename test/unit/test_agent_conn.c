@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <malloc.h>
 
 #include "agent/profile.h"
 #include "base/crypto.h"
@@ -28,7 +29,8 @@ static struct world {
 	size_t step_count;
 	size_t frames, frame_lens[FRAMES];
 	enum frame_type frame_types[FRAMES];
-	int closed, rooms;
+	int closed, rooms, flushes;
+	size_t flushed; /* frames until the last flush */
 	struct err why;
 	bool close_in_frame;     /* the owner closes from inside the callback */
 	enum conn_step abort_at; /* … or aborts at this step; CONN_TCP: never */
@@ -54,6 +56,14 @@ on_frame(void *ctx, const struct frame *f)
 	w.frame_lens[w.frames++] = f->len;
 	if (w.close_in_frame)
 		conn_close(w.conn);
+}
+
+static void
+on_flush(void *ctx)
+{
+	(void)ctx;
+	w.flushes++;
+	w.flushed = w.frames;
 }
 
 static void
@@ -103,7 +113,8 @@ teardown(void **state)
 static int
 dial_rc(struct err *e)
 {
-	const struct conn_ops ops = {.step = on_step, .frame = on_frame, .room = on_room, .closed = on_closed};
+	const struct conn_ops ops = {
+	    .step = on_step, .frame = on_frame, .flush = on_flush, .room = on_room, .closed = on_closed};
 
 	if (w.fake.fd >= 0)
 		w.target.port = w.fake.port;
@@ -159,6 +170,19 @@ open_it(void)
 	run_until("open", is_open);
 }
 
+/* Queues one packet where there is room for it. */
+static int
+send_packet(const void *body, size_t len)
+{
+	uint8_t *dst = conn_packet_room(w.conn, len);
+
+	if (!dst)
+		return -ENOBUFS;
+	memcpy(dst, body, len);
+	conn_packet_ready(w.conn, len);
+	return 0;
+}
+
 static void
 assert_why(const char *what, int code, const char *text)
 {
@@ -180,7 +204,7 @@ steps_of_an_opening(void **state)
 	fake_start(&w.fake, w.loop, "manager");
 	dial();
 	assert_int_equal(conn_step(w.conn), CONN_TCP);
-	assert_int_equal(conn_send(w.conn, FRAME_MESSAGE, "x", 1), -ENOTCONN);
+	assert_int_equal(conn_send(w.conn, "x", 1), -ENOTCONN);
 	assert_string_equal(conn_tls_version(w.conn), "");
 	run_until("open", is_open);
 	assert_int_equal(w.step_count, 2);
@@ -421,7 +445,7 @@ bad_frames(void **state)
 			fake_close(&w.fake.links[0]);
 		run_until(rows[i].what, is_closed);
 		assert_why(rows[i].what, -EPROTO, rows[i].text);
-		assert_int_equal(conn_send(w.conn, FRAME_MESSAGE, "x", 1), -ENOTCONN);
+		assert_int_equal(conn_send(w.conn, "x", 1), -ENOTCONN);
 		teardown(state);
 		setup(state);
 	}
@@ -485,10 +509,18 @@ closed_from_inside_a_frame(void **state)
 
 /* --- sending ------------------------------------------------------------------------------------------------------ */
 
+static size_t packets_sent, messages_sent;
+
 static bool
 all_there(void)
 {
-	return w.fake.links[0].packets == 100 && w.fake.links[0].count == 10;
+	return w.fake.links[0].packets == packets_sent && w.fake.links[0].count == messages_sent;
+}
+
+static bool
+has_room(void)
+{
+	return w.rooms > 0;
 }
 
 static void
@@ -498,78 +530,147 @@ frames_arrive(void **state)
 
 	(void)state;
 	open_it();
-	for (int i = 0; i < 100; i++) {
-		assert_int_equal(conn_send(w.conn, FRAME_PACKET, packet, sizeof(packet)), 0);
-		if (i % 10 == 0)
-			assert_int_equal(conn_send(w.conn, FRAME_MESSAGE, "keepalive\r\n\r\n", 14), 0);
+	for (packets_sent = 0; packets_sent < 100; packets_sent++) {
+		w.rooms = 0;
+		if (send_packet(packet, sizeof(packet))) {
+			run_until("room", has_room);
+			assert_int_equal(send_packet(packet, sizeof(packet)), 0);
+		}
+		if (packets_sent % 10 == 0)
+			assert_int_equal(conn_send(w.conn, "keepalive\r\n\r\n", 14), 0);
 	}
+	messages_sent = 10;
 	run_until("all", all_there);
 	assert_int_equal(conn_counters(w.conn)->out_frames, 110);
 	assert_int_equal(conn_queued(w.conn), 0);
 }
 
-static bool
-has_messages(void)
-{
-	return w.fake.links[0].count > 0;
-}
-
-/* Messages overtake queued packets, but only between two of them. */
+/* A message overtakes every packet that waits in the same turn. */
 static void
 messages_overtake_packets(void **state)
 {
 	static const uint8_t packet[1400] = {0x45};
-	size_t before;
 
 	(void)state;
 	open_it();
-	loop_io_want(w.fake.links[0].io, 0); /* it does not read for now: queues grow */
-	for (int i = 0; i < 5000; i++) {
-		conn_send(w.conn, FRAME_PACKET, packet, sizeof(packet));
-		if (i % 50 == 0)
-			turn_run(w.loop, NULL, 1);
-	}
-	before = conn_counters(w.conn)->out_frames;
-	assert_int_equal(conn_send(w.conn, FRAME_MESSAGE, "keepalive\r\n\r\n", 14), 0);
-	assert_true(before > 100);
-	loop_io_want(w.fake.links[0].io, EPOLLIN);
-	run_until("the message", has_messages);
-	/* what waited in our own queue, 256 KiB of packets, comes after it */
-	assert_true(w.fake.links[0].packets_first < before);
-	run_a_while();
-	turn_run(w.loop, NULL, 200);
-	assert_int_equal(w.fake.links[0].packets, before);
+	for (packets_sent = 0; packets_sent < 40; packets_sent++)
+		assert_int_equal(send_packet(packet, sizeof(packet)), 0);
+	assert_int_equal(conn_send(w.conn, "keepalive\r\n\r\n", 14), 0);
+	messages_sent = 1;
+	run_until("all", all_there);
+	assert_int_equal(w.fake.links[0].packets_first, 0);
 	assert_int_equal(conn_step(w.conn), CONN_OPEN);
 }
 
-static size_t packets_sent;
-
-static bool
-all_packets(void)
+/* Packets in one record after the other, each full, without regard to where a packet ends. */
+static void
+records_are_filled(void **state)
 {
-	return w.fake.links[0].packets == packets_sent && w.fake.links[0].count == 1;
+	static const uint8_t packet[1400] = {0x45};
+	size_t total;
+
+	(void)state;
+	open_it();
+	for (packets_sent = 0; packets_sent < 40; packets_sent++)
+		assert_int_equal(send_packet(packet, sizeof(packet)), 0);
+	messages_sent = 0;
+	run_until("all", all_there);
+	total = 40 * (sizeof(packet) + PROFILE_FRAME_HEADER);
+	assert_int_equal(w.fake.links[0].in_bytes, total);
+	assert_int_equal(w.fake.links[0].records, (total + 16383) / 16384);
 }
 
-/* A packet over several records is not torn apart by a message. */
+/* While a peer does not read, packets are refused as soon as what was encrypted has to wait. Where that ends inside a
+ * packet, messages wait for its end: it is not torn apart. */
 static void
 large_packets_stay_whole(void **state)
 {
 	static const uint8_t packet[60000] = {0x60};
+	bool refused = false;
 
 	(void)state;
 	open_it();
 	loop_io_want(w.fake.links[0].io, 0);
 	packets_sent = 0;
-	for (int i = 0; i < 200; i++) {
-		packets_sent += !conn_send(w.conn, FRAME_PACKET, packet, sizeof(packet));
-		turn_run(w.loop, NULL, 1);
+	for (int i = 0; i < 1000 && !refused; i++) {
+		while (!send_packet(packet, sizeof(packet)))
+			packets_sent++;
+		w.rooms = 0;
+		turn_run(w.loop, has_room, 20);
+		/* where it happened to stop between two packets, the peer reads a little */
+		refused = !w.rooms && conn_counters(w.conn)->out_bytes % (sizeof(packet) + PROFILE_FRAME_HEADER);
+		loop_io_want(w.fake.links[0].io, w.rooms || refused ? 0 : EPOLLIN);
 	}
-	assert_true(packets_sent < 200);
-	assert_int_equal(conn_send(w.conn, FRAME_MESSAGE, "keepalive\r\n\r\n", 14), 0);
+	assert_true(refused);
+	assert_int_equal(send_packet(packet, 1), -ENOBUFS);
+	for (messages_sent = 0; messages_sent < 3; messages_sent++)
+		assert_int_equal(conn_send(w.conn, "keepalive\r\n\r\n", 14), 0);
 	loop_io_want(w.fake.links[0].io, EPOLLIN);
-	run_until("all", all_packets);
-	assert_true(w.fake.links[0].packets_first < packets_sent);
+	run_until("room", has_room);
+	run_until("all", all_there);
+	assert_int_equal(w.fake.links[0].packets_first, packets_sent);
 	assert_int_equal(conn_step(w.conn), CONN_OPEN);
+}
+
+static bool
+all_frames(void)
+{
+	return w.frames == 300;
+}
+
+/* Packets are handed out in runs, and none is forgotten at its end; a message is no part of a run. */
+static void
+packets_come_in_runs(void **state)
+{
+	static const uint8_t packet[1400] = {0x45};
+	struct fake_link *k;
+
+	(void)state;
+	open_it();
+	k = &w.fake.links[0];
+	for (int i = 0; i < 300; i++) {
+		uint8_t header[PROFILE_FRAME_HEADER];
+
+		frame_header(header, i == 150 ? FRAME_MESSAGE : FRAME_PACKET, sizeof(packet));
+		assert_int_equal(buf_put(&k->out, header, sizeof(header)), 0);
+		assert_int_equal(buf_put(&k->out, packet, sizeof(packet)), 0);
+	}
+	fake_flush(k);
+	for (int i = 0; i < 200 && !all_frames(); i++) {
+		turn_run(w.loop, all_frames, 5);
+		fake_flush(k);
+	}
+	run_a_while();
+	assert_int_equal(w.frames, 300);
+	assert_int_equal(w.flushed, 300);
+	assert_in_range(w.flushes, 2, 60);
+}
+
+/* What load has made grow is given back when it is over, by one timer that then rests. */
+static void
+storage_is_given_back(void **state)
+{
+	static const uint8_t packet[1400] = {0x45};
+	size_t before, loaded;
+
+	(void)state;
+	open_it();
+	run_a_while();
+	before = mallinfo2().uordblks + mallinfo2().hblkhd;
+	for (int i = 0; i < 300; i++) {
+		fake_frame(&w.fake.links[0], FRAME_PACKET, packet, sizeof(packet));
+		send_packet(packet, sizeof(packet));
+		if (i % 100 == 99)
+			run_a_while();
+	}
+	assert_int_equal(w.frames, 300);
+	loaded = mallinfo2().uordblks + mallinfo2().hblkhd;
+	assert_true(loaded > before + 256 * 1024);
+	turn_forward(w.loop, 1000);
+	turn_forward(w.loop, 1000);
+	/* the peer's own buffers are part of this process */
+	buf_free(&w.fake.links[0].in);
+	assert_true(mallinfo2().uordblks + mallinfo2().hblkhd < before + 40 * 1024);
 }
 
 /* Queues are bounded, each for itself, and there is word when there is room again. */
@@ -582,23 +683,17 @@ full_queues(void **state)
 	(void)state;
 	open_it();
 	loop_io_want(w.fake.links[0].io, 0);
-	while (!conn_send(w.conn, FRAME_PACKET, body, sizeof(body)))
+	while (!send_packet(body, sizeof(body)))
 		packets++;
-	assert_int_equal(conn_send(w.conn, FRAME_PACKET, body, sizeof(body)), -ENOBUFS);
-	while (!conn_send(w.conn, FRAME_MESSAGE, "keepalive\r\n\r\n", 14))
+	assert_int_equal(send_packet(body, sizeof(body)), -ENOBUFS);
+	while (!conn_send(w.conn, "keepalive\r\n\r\n", 14))
 		messages++;
-	assert_int_equal(conn_send(w.conn, FRAME_MESSAGE, "keepalive\r\n\r\n", 14), -ENOBUFS);
+	assert_int_equal(conn_send(w.conn, "keepalive\r\n\r\n", 14), -ENOBUFS);
 	assert_in_range(conn_queued(w.conn), CONN_QUEUE_MAX - 22, CONN_QUEUE_MAX);
 	assert_int_equal(w.rooms, 0);
 	assert_true(messages > 1000);
 	/* nothing was half put in */
 	assert_int_equal(conn_counters(w.conn)->out_frames, messages + packets);
-}
-
-static bool
-has_room(void)
-{
-	return w.rooms > 0;
 }
 
 static void
@@ -609,14 +704,14 @@ room_again(void **state)
 	(void)state;
 	open_it();
 	for (int i = 0; i < 12; i++)
-		assert_int_equal(conn_send(w.conn, FRAME_MESSAGE, body, sizeof(body)), 0);
+		assert_int_equal(conn_send(w.conn, body, sizeof(body)), 0);
 	assert_true(conn_queued(w.conn) > CONN_LOW);
 	run_until("room", has_room);
 	run_a_while();
 	assert_int_equal(w.rooms, 1);
 	assert_int_equal(w.fake.links[0].count, 12);
 	/* below the mark nobody is told */
-	assert_int_equal(conn_send(w.conn, FRAME_MESSAGE, body, sizeof(body)), 0);
+	assert_int_equal(conn_send(w.conn, body, sizeof(body)), 0);
 	run_a_while();
 	assert_int_equal(w.rooms, 1);
 }
@@ -632,11 +727,11 @@ a_close_sends_what_is_queued(void **state)
 	(void)state;
 	open_it();
 	for (int i = 0; i < 10; i++) {
-		conn_send(w.conn, FRAME_PACKET, packet, sizeof(packet));
-		conn_send(w.conn, FRAME_MESSAGE, "keepalive\r\n\r\n", 14);
+		send_packet(packet, sizeof(packet));
+		conn_send(w.conn, "keepalive\r\n\r\n", 14);
 	}
 	conn_close(w.conn);
-	assert_int_equal(conn_send(w.conn, FRAME_MESSAGE, "x", 1), -ENOTCONN);
+	assert_int_equal(conn_send(w.conn, "x", 1), -ENOTCONN);
 	run_until("closed", is_closed);
 	assert_why("closed", 0, "closed");
 	run_until("the peer hears of it", fake_is_gone);
@@ -655,7 +750,7 @@ a_close_does_not_wait_for_ever(void **state)
 	open_it();
 	w.fake.links[0].deaf = true;
 	for (int i = 0; i < 2000; i++) {
-		conn_send(w.conn, FRAME_MESSAGE, body, sizeof(body));
+		conn_send(w.conn, body, sizeof(body));
 		if (i % 20 == 0)
 			turn_run(w.loop, NULL, 1);
 	}
@@ -703,7 +798,10 @@ main(void)
 	    cmocka_unit_test_setup_teardown(closed_from_inside_a_frame, setup, teardown),
 	    cmocka_unit_test_setup_teardown(frames_arrive, setup, teardown),
 	    cmocka_unit_test_setup_teardown(messages_overtake_packets, setup, teardown),
+	    cmocka_unit_test_setup_teardown(records_are_filled, setup, teardown),
 	    cmocka_unit_test_setup_teardown(large_packets_stay_whole, setup, teardown),
+	    cmocka_unit_test_setup_teardown(packets_come_in_runs, setup, teardown),
+	    cmocka_unit_test_setup_teardown(storage_is_given_back, setup, teardown),
 	    cmocka_unit_test_setup_teardown(full_queues, setup, teardown),
 	    cmocka_unit_test_setup_teardown(room_again, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_close_sends_what_is_queued, setup, teardown),

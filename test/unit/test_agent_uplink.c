@@ -29,7 +29,7 @@ static struct world {
 	bool end_test_when_up;
 
 	/* what the owner heard */
-	int ups, privileged, addresses, downs, current_downs, denied, requests, packets, rooms;
+	int ups, privileged, addresses, downs, current_downs, denied, requests, packets, flushes, rooms;
 	char serial[40], target[64], reason[320];
 	char order[256]; /* of ups and downs: "up ", "down ", "DOWN " for the one in use */
 } w;
@@ -123,13 +123,33 @@ op_address(void *ctx, struct session *s, const struct session_address *a)
 }
 
 static void
-op_packet(void *ctx, struct session *s, const uint8_t *p, size_t len)
+op_packet(void *ctx, struct session *s, uint8_t *p, size_t len)
 {
 	(void)ctx;
 	(void)s;
 	(void)p;
 	(void)len;
 	w.packets++;
+}
+
+static void
+op_flush(void *ctx)
+{
+	(void)ctx;
+	w.flushes++;
+}
+
+/* A packet of 1,400 bytes from the tunnel, where there is room for it. */
+static void
+send_packet(void)
+{
+	struct session *s = uplink_current(w.uplink);
+	uint8_t *dst = session_packet_room(s, 1500);
+
+	if (!dst)
+		return;
+	memset(dst, 0x45, 1400);
+	session_packet_ready(s, 1400);
 }
 
 static void
@@ -176,6 +196,7 @@ setup(void **state)
 				       .privileged = op_privileged,
 				       .address = op_address,
 				       .packet = op_packet,
+				       .flush = op_flush,
 				       .request = op_request,
 				       .down = op_down,
 				       .room = op_room};
@@ -525,9 +546,10 @@ what_goes_over_it(void **state)
 	up_with("manager");
 	fake_frame(&w.fake.links[0], FRAME_PACKET, packet, sizeof(packet));
 	for (int i = 0; i < 10; i++)
-		session_send_packet(uplink_current(w.uplink), packet, sizeof(packet));
+		send_packet();
 	run_a_while();
 	assert_int_equal(w.packets, 1);
+	assert_int_equal(w.flushes, 1);
 	assert_int_equal(w.fake.links[0].packets, 10);
 	cs = session_channels(uplink_current(w.uplink));
 	for (uint32_t i = 0; i < 4; i++) {
@@ -962,7 +984,7 @@ off_within_bounds(void **state)
 	ch = channel_accept(cs, 90, 65536, &ops, clock_mono());
 	for (int i = 0; i < 400; i++) {
 		channel_write(ch, filler, sizeof(filler));
-		session_send_packet(uplink_current(w.uplink), (const uint8_t *)filler, 1400);
+		send_packet();
 	}
 	run_a_while();
 	uplink_enable(w.uplink, false, "the agent stops");

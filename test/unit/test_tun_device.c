@@ -150,6 +150,7 @@ fresh_device(void **state)
 	assert_int_equal(fcntl(tun_fd(tun), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 	assert_string_equal(inside("ip -br link show dev " DEV " | grep -c 'POINTOPOINT.*UP'"), "1");
 	assert_string_equal(inside("ip link show dev " DEV " | grep -o 'mtu 1400'"), "mtu 1400");
+	assert_string_equal(inside("ip link show dev " DEV " | grep -o 'qlen 32'"), "qlen 32");
 	assert_string_equal(inside("ip link | grep -c '^[0-9]'"), "2");
 	assert_string_equal(inside("ip addr show dev " DEV " | grep inet"), "");
 	assert_string_equal(inside("ip route; ip -6 route"), "");
@@ -460,6 +461,7 @@ dropped_from_device(void **state)
 	(void)state;
 	assert_int_equal(set("169.254.0.2", "192.168.48.46", &e), 0);
 	assert_int_equal(fixture_sh("ip -n " NS " addr add 10.9.9.9/32 dev " DEV), 0);
+	assert_int_equal(fixture_sh("ip -n " NS " link set " DEV " txqueuelen 100"), 0);
 	s = udp("10.9.9.9");
 	assert_int_equal(inet_pton(AF_INET, "192.168.48.46", &to.sin_addr), 1);
 	for (int i = 0; i < 100; i++)
