@@ -657,6 +657,8 @@ storage_is_given_back(void **state)
 	open_it();
 	run_a_while();
 	before = mallinfo2().uordblks + mallinfo2().hblkhd;
+	if (!before)
+		skip(); /* a sanitizer's allocator does not say */
 	for (int i = 0; i < 300; i++) {
 		fake_frame(&w.fake.links[0], FRAME_PACKET, packet, sizeof(packet));
 		send_packet(packet, sizeof(packet));

@@ -532,6 +532,12 @@ has_room(void)
 	return w.rooms > 0;
 }
 
+static bool
+four_windows(void)
+{
+	return w.fake.links[0].in_bytes >= 4 * 65536;
+}
+
 /* Packets pass in both directions, a large stream goes out piece by piece, and its owner hears of room again. */
 static void
 what_goes_over_it(void **state)
@@ -558,6 +564,7 @@ what_goes_over_it(void **state)
 	}
 	channels_pump(cs); /* four windows do not fit into the queue at once */
 	run_until("room", has_room);
+	run_until("four windows", four_windows);
 	run_a_while();
 	assert_in_range(w.fake.links[0].in_bytes, 4 * 65536, 4 * 65536 + 20000);
 }

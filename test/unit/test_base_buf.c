@@ -230,6 +230,37 @@ reader_stops_at_the_end(void **state)
 	assert_null(rd_bytes(&r, 0));
 }
 
+/* Emptied in whatever way, its storage serves the next bytes; freed, it is free. */
+static void
+emptied_is_kept(void **state)
+{
+	struct buf b = BUF_INIT(1000);
+	uint8_t *storage;
+
+	(void)state;
+	b.keep = true;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(buf_put(&b, "0123456789", 10), 0);
+		storage = b.data;
+		buf_take(&b, 4);
+		buf_take(&b, 6);
+		assert_ptr_equal(b.data, storage);
+		assert_int_equal(b.len + b.off, 0);
+		assert_int_equal(buf_put(&b, "abc", 3), 0);
+		assert_memory_equal(buf_head(&b), "abc", 3);
+		buf_cut(&b, 0);
+		assert_ptr_equal(b.data, storage);
+	}
+	assert_int_equal(buf_put(&b, "x", 1), 0);
+	b.keep = false;
+	buf_take(&b, 1);
+	assert_null(b.data);
+	b.keep = true;
+	buf_free(&b);
+	assert_true(b.keep);
+	assert_int_equal(b.max, 1000);
+}
+
 static void
 short_read_spoils_the_rest(void **state)
 {
@@ -262,6 +293,7 @@ main(void)
 	    cmocka_unit_test(first_failure_is_remembered),
 	    cmocka_unit_test(queue_keeps_the_order),
 	    cmocka_unit_test(emptied_is_free),
+	    cmocka_unit_test(emptied_is_kept),
 	    cmocka_unit_test(stolen_text),
 	    cmocka_unit_test(room_is_given_and_used),
 	    cmocka_unit_test(reader_stops_at_the_end),
