@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "test/unit/netns_fixture.h"
+#include "test/unit/packets.h"
 #include "tun/device.h"
 #include "tun/netns.h"
 
@@ -477,6 +478,190 @@ dropped_from_device(void **state)
 	close(s);
 }
 
+#define UDP_SEGMENT_OPTION 103 /* linux/udp.h */
+
+/* A batch of the kernel's, and a packet with an open sum, come out as packets a plain device could have sent. */
+static void
+large_packets_are_cut(void **state)
+{
+	static const struct {
+		const char *what, *local, *peer;
+		size_t l4, batch, each, pieces;
+	} cases[] = {
+	    {"IPv4", "169.254.0.2", "192.168.48.46", 20, 5100, 1000, 6},
+	    {"IPv6", "2001:db8::2", "2001:db8:1::1", 40, 13000, 1300, 10},
+	    {"not to be cut", "169.254.0.2", "192.168.48.46", 20, 900, 1000, 1},
+	};
+	static uint8_t data[20000];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct err e = ERR_NONE;
+		struct addr peer = host(cases[i].peer);
+		struct sockaddr_in to4 = {.sin_family = AF_INET, .sin_port = htons(9)};
+		struct sockaddr_in6 to6 = {.sin6_family = AF_INET6, .sin6_port = htons(9)};
+		int size = (int)cases[i].each, s;
+		size_t pieces = 0, len = 0, bytes = 0;
+		bool v4 = cases[i].l4 == 20;
+		uint8_t pkt[MTU];
+
+		assert_int_equal(set(cases[i].local, cases[i].peer, &e), 0);
+		wait_local(cases[i].local);
+		s = udp(cases[i].local);
+		memcpy(&to4.sin_addr, peer.bytes, 4);
+		memcpy(&to6.sin6_addr, peer.bytes, 16);
+		if (setsockopt(s, IPPROTO_UDP, UDP_SEGMENT_OPTION, &size, sizeof(size)))
+			fail_msg("UDP_SEGMENT: %s", strerror(errno));
+		assert_int_equal(sendto(s, data, cases[i].batch, 0,
+					v4 ? (struct sockaddr *)&to4 : (struct sockaddr *)&to6,
+					v4 ? sizeof(to4) : sizeof(to6)),
+				 cases[i].batch);
+		for (; !tun_read(tun, pkt, sizeof(pkt), &len); pieces++) {
+			const char *wrong = packets_wrong(pkt, len, cases[i].l4, true);
+
+			if (wrong)
+				fail_msg("%s: piece %zu: %s", cases[i].what, pieces, wrong);
+			bytes += len - cases[i].l4 - 8;
+		}
+		assert_int_equal(pieces, cases[i].pieces);
+		assert_int_equal(bytes, cases[i].batch);
+		close(s);
+	}
+}
+
+static int
+open_raw(void *ctx, struct err *e)
+{
+	int s = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_TCP);
+
+	(void)ctx;
+	return s < 0 ? err_sys(e, -errno, "raw socket") : s;
+}
+
+/* Segments of a flow reach the stack as one packet, and one whose sum is wrong does not hide among them. */
+static void
+segments_are_joined(void **state)
+{
+	static uint8_t pkt[6][MTU], got[65536];
+	struct err e = ERR_NONE;
+	struct pollfd p = {.fd = -1};
+	int s;
+
+	(void)state;
+	assert_int_equal(set("169.254.0.2", "192.168.48.46", &e), 0);
+	s = netns_run(tun_netns_fd(tun), open_raw, NULL, &e);
+	assert_true(s >= 0);
+	p = (struct pollfd){.fd = s, .events = POLLIN};
+	for (size_t i = 0; i < 6; i++) {
+		struct packets_shape shape = {
+		    .payload = 1000, .id = (uint16_t)i, .seq = (uint32_t)(1000 * i), .at = 1000 * i};
+		size_t len = packets_build(pkt[i], &shape);
+
+		pkt[i][60] ^= i == 5;
+		assert_int_equal(tun_write(tun, pkt[i], len), 0);
+	}
+	assert_int_equal(poll(&p, 1, 0), 1); /* the damaged one sent the others on their way */
+	assert_int_equal(tun_flush(tun), 0);
+	assert_int_equal(receive(s, got, sizeof(got), NULL, NULL), 40 + 5000);
+	for (size_t i = 0; i < 5000; i++)
+		assert_int_equal(got[40 + i], packets_pattern(i));
+	assert_int_equal(tun_counters(tun)->in_packets, 6);
+	assert_int_equal(tun_counters(tun)->in_bytes, 6 * 1040);
+	close(s);
+}
+
+/* An MTU changed from outside: a larger one counts both ways; with a smaller one the manager's packets still come in.
+ */
+static void
+mtu_is_followed(void **state)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
+	const struct packet_counters *c = tun_counters(tun);
+	static uint8_t pkt[65536], data[5000];
+	struct err e = ERR_NONE;
+	size_t len = 0;
+	int s;
+
+	(void)state;
+	assert_int_equal(set("169.254.0.2", "192.168.48.46", &e), 0);
+	assert_int_equal(inet_pton(AF_INET, "192.168.48.46", &to.sin_addr), 1);
+	s = udp("169.254.0.2");
+	assert_int_equal(fixture_sh("ip -n " NS " link set " DEV " mtu 9000"), 0);
+	assert_int_equal(tun_largest(tun), MTU);
+	assert_int_equal(sendto(s, data, sizeof(data), 0, (struct sockaddr *)&to, sizeof(to)), sizeof(data));
+	assert_int_equal(tun_read(tun, pkt, tun_largest(tun), &len), -EMSGSIZE);
+	assert_int_equal(tun_largest(tun), 9000);
+	assert_int_equal(tun_read(tun, pkt, tun_largest(tun), &len), 0);
+	assert_int_equal(len, sizeof(data) + 28);
+	assert_null(packets_wrong(pkt, len, 20, true));
+	assert_int_equal(tun_write(tun, pkt, datagram(pkt, "192.168.48.46", "169.254.0.2", 8000)), 0);
+	assert_int_equal(receive(s, pkt, sizeof(pkt), NULL, NULL), 8000);
+	assert_int_equal(fixture_sh("ip -n " NS " link set " DEV " mtu 600"), 0);
+	assert_int_equal(tun_write(tun, pkt, datagram(pkt, "192.168.48.46", "169.254.0.2", MTU - 28)), 0);
+	assert_int_equal(receive(s, pkt, sizeof(pkt), NULL, NULL), MTU - 28);
+	assert_int_equal(c->drops[PACKET_TOO_BIG][PACKET_FROM_MANAGER], 0);
+	assert_int_equal(tun_write(tun, pkt, datagram(pkt, "192.168.48.46", "169.254.0.2", 9000 - 27)), 0);
+	assert_int_equal(c->drops[PACKET_TOO_BIG][PACKET_FROM_MANAGER], 1);
+	assert_int_equal(tun_largest(tun), MTU); /* it was looked at again */
+	close(s);
+}
+
+/* The promise in a SYN is brought down to what fits the device at that moment. */
+static void
+syn_is_clamped(void **state)
+{
+	static const struct {
+		const char *what;
+		unsigned mtu, want;
+	} rows[] = {
+	    {"as made", MTU, MTU - 40}, {"smaller", 700, 660}, {"larger", 9000, 8960}, {"largest", 65535, 65495}};
+	struct err e = ERR_NONE;
+	int s;
+
+	(void)state;
+	assert_int_equal(set("169.254.0.2", "192.168.48.46", &e), 0);
+	s = netns_run(tun_netns_fd(tun), open_raw, NULL, &e);
+	assert_true(s >= 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const struct packets_shape shape = {.flags = 2, .options = 4};
+		uint8_t pkt[MTU], got[MTU];
+		size_t len = packets_build(pkt, &shape);
+
+		memcpy(pkt + 40, "\2\4\xff\xff", 4);
+		packets_put(pkt + 36, 2, 0);
+		packets_put(pkt + 36, 2, 0xffff - packets_l4_sum(pkt, len, 20, false));
+		assert_int_equal(fixture_sh("ip -n " NS " link set " DEV " mtu %u", rows[i].mtu), 0);
+		assert_int_equal(tun_write(tun, pkt, len), 0);
+		assert_int_equal(receive(s, got, sizeof(got), NULL, NULL), len);
+		if (packets_get(got + 42) != rows[i].want || packets_wrong(got, len, 20, false))
+			fail_msg("%s: %u", rows[i].what, packets_get(got + 42));
+	}
+	close(s);
+}
+
+/* Pieces of a packet that came from an address are not sent from another. */
+static void
+pieces_go_with_their_address(void **state)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
+	int size = 1000, s;
+	struct err e = ERR_NONE;
+	static uint8_t data[5000];
+	uint8_t pkt[MTU];
+	size_t len = 0;
+
+	(void)state;
+	assert_int_equal(set("169.254.0.2", "192.168.48.46", &e), 0);
+	assert_int_equal(inet_pton(AF_INET, "192.168.48.46", &to.sin_addr), 1);
+	s = udp("169.254.0.2");
+	assert_int_equal(setsockopt(s, IPPROTO_UDP, UDP_SEGMENT_OPTION, &size, sizeof(size)), 0);
+	assert_int_equal(sendto(s, data, sizeof(data), 0, (struct sockaddr *)&to, sizeof(to)), sizeof(data));
+	assert_int_equal(tun_read(tun, pkt, sizeof(pkt), &len), 0);
+	assert_int_equal(set("169.254.0.3", "192.168.48.46", &e), 0);
+	assert_int_equal(tun_read(tun, pkt, sizeof(pkt), &len), -EAGAIN);
+	close(s);
+}
+
 /* With an address and with none, the device sends nothing by itself: no router solicitation, no multicast report. */
 static void
 silent(void **state)
@@ -634,6 +819,11 @@ main(void)
 	    cmocka_unit_test_setup_teardown(packets_both_ways, setup, teardown),
 	    cmocka_unit_test_setup_teardown(dropped_from_manager, setup, teardown),
 	    cmocka_unit_test_setup_teardown(dropped_from_device, setup, teardown),
+	    cmocka_unit_test_setup_teardown(large_packets_are_cut, setup, teardown),
+	    cmocka_unit_test_setup_teardown(segments_are_joined, setup, teardown),
+	    cmocka_unit_test_setup_teardown(mtu_is_followed, setup, teardown),
+	    cmocka_unit_test_setup_teardown(syn_is_clamped, setup, teardown),
+	    cmocka_unit_test_setup_teardown(pieces_go_with_their_address, setup, teardown),
 	    cmocka_unit_test_setup_teardown(silent, setup, teardown),
 	    cmocka_unit_test_setup_teardown(said_again, setup, teardown),
 	    cmocka_unit_test_setup_teardown(deleted, setup, teardown),
