@@ -33,11 +33,23 @@ HARDEN_L    := -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed
 # The moment of this build: a lower bound for "now" on a box without a clock battery.
 BUILD_EPOCH := $(or $(SOURCE_DATE_EPOCH),$(shell date +%s))
 
+# Whose AES-GCM mbedTLS computes with (base/gcm.h): stock, or nettle.
+GCM         ?= stock
+GCM_FILES_stock  := base/gcm_stock.c
+GCM_FILES_nettle := base/gcm_replace.c base/gcm_nettle.c
+ifeq ($(GCM),nettle)
+# -u: the replacement is there whether or not a program starts it, for a static mbedTLS then calls nothing else
+GCM_LIBS    := $(foreach f,setkey crypt_and_tag auth_decrypt free,-Wl,--wrap=mbedtls_gcm_$(f)) -Wl,-u,gcm_start -lnettle
+else ifneq ($(GCM),stock)
+$(error GCM=$(GCM): stock or nettle expected)
+endif
+GCM_OTHERS  := $(filter-out $(GCM_FILES_$(GCM)),$(wildcard base/gcm_*.c))
+
 # mbedTLS 2.28 has no pkg-config file; MBEDTLS_CFLAGS and MBEDTLS_LIBS point at another copy.
 MBEDTLS_LIBS ?= -lmbedtls -lmbedx509 -lmbedcrypto
 NL_CFLAGS   := $(shell $(PKG_CONFIG) --cflags libnl-3.0 2>/dev/null)
 NL_LIBS     := -lnl-3
-LIBS_base      := $(MBEDTLS_LIBS) -lcjson
+LIBS_base      := $(MBEDTLS_LIBS) $(GCM_LIBS) -lcjson
 LIBS_config    := $(LIBS_base)
 LIBS_trustlist := $(LIBS_base)
 LIBS_tun       := $(NL_LIBS) $(LIBS_base)
@@ -57,7 +69,7 @@ CC_ALL   = $(CC) $(CPP_ALL) $(WARNINGS) $(HARDEN_C) $(CFLAGS) $(CPPFLAGS)
 LD_ALL   = $(CC) $(HARDEN_L) $(SAN_L) $(CFLAGS) $(LDFLAGS)
 
 MAINS    := agent/main.c agent/fgfmctl.c
-SRC      := $(filter-out $(MAINS),$(wildcard $(ROOMS:=/*.c))) $(wildcard config/*.S)
+SRC      := $(filter-out $(MAINS) $(GCM_OTHERS),$(wildcard $(ROOMS:=/*.c))) $(wildcard config/*.S)
 OBJ      := $(patsubst %,$(B)/obj/%.o,$(basename $(SRC)))
 ROOM_LIB  = $(B)/lib$(1).a
 LIBS_OF   = $(foreach r,$(USES_$(1)),$(call ROOM_LIB,$(r)))
@@ -91,9 +103,14 @@ define room_rule
 $(call ROOM_LIB,$(1)): $(filter $(B)/obj/$(1)/%,$(OBJ))
 	@rm -f $$@
 	$$(call say,AR)
-	$(Q)ar rcs $$@ $$^
+	$(Q)ar rcs $$@ $$(filter %.o,$$^)
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_rule,$(r))))
+
+# Another choice of GCM in the same folder makes another library.
+$(call ROOM_LIB,base): $(B)/gcm-$(GCM)
+$(B)/gcm-$(GCM):
+	@mkdir -p $(B) && rm -f $(B)/gcm-* && touch $@
 
 $(B)/fgfmd: $(B)/obj/agent/main.o $(call LIBS_OF,agent)
 	$(call say,LD)
@@ -105,7 +122,7 @@ $(B)/fgfmctl: $(B)/obj/agent/fgfmctl.o $(call LIBS_OF,agent)
 
 # Unit tests: test/unit/test_ROOM_FILE.c links ROOM and the rooms below it. A test that needs functions replaced at
 # link time names them in a line "// wrap: read fsync" of its source.
-UNIT     := $(wildcard test/unit/test_*.c)
+UNIT     := $(filter-out $(GCM_OTHERS:base/%.c=test/unit/test_base_%.c),$(wildcard test/unit/test_*.c))
 UNIT_BIN := $(UNIT:test/unit/%.c=$(B)/unit/%)
 room_of   = $(word 2,$(subst _, ,$(1)))
 
@@ -177,6 +194,17 @@ check-36: ## build with mbedTLS 3.6 (Debian 13's), run the unit tests and the en
 	eval $(MAKE) B=build-36 $$(test/mbedtls36.sh build-36/mbedtls) all unit
 	FGFMD=$(CURDIR)/build-36/fgfmd FGFMCTL=$(CURDIR)/build-36/fgfmctl test/netns/run test_tls test_identity
 
+unit-gcm: $(filter $(B)/unit/test_base_gcm_%,$(UNIT_BIN)) $(B)/unit/test_base_mbed $(B)/unit/test_agent_tls
+	@test/run-unit.sh $^
+
+check-gcm: ## build with GCM=nettle, for mbedTLS 2.28 and 3.6, shared and static, and test it
+	$(MAKE) GCM=nettle B=build-gcm all unit-gcm
+	$(MAKE) GCM=nettle B=build-gcm-san CC=clang SANITIZE=address,undefined unit-gcm
+	$(MAKE) GCM=nettle B=build-gcm-static MBEDTLS_LIBS='-l:libmbedtls.a -l:libmbedx509.a -l:libmbedcrypto.a' unit-gcm
+	eval $(MAKE) GCM=nettle B=build-gcm-36 $$(test/mbedtls36.sh build-36/mbedtls) all unit-gcm
+	FGFMD=$(CURDIR)/build-gcm/fgfmd FGFMCTL=$(CURDIR)/build-gcm/fgfmctl test/netns/run test_tls test_session
+	FGFMD=$(CURDIR)/build-gcm-36/fgfmd FGFMCTL=$(CURDIR)/build-gcm-36/fgfmctl test/netns/run test_tls
+
 e2e: all $(SUPERVISE) ## end-to-end tests against the lab manager, between network namespaces (root)
 	/usr/bin/pytest-3 -q test/lab
 	test/netns/run
@@ -199,6 +227,7 @@ check-all: ## every test, with nothing installed before
 	$(MAKE) $(JOBS) unit
 	$(MAKE) $(JOBS) unit-san
 	$(MAKE) $(JOBS) check-36
+	$(MAKE) $(JOBS) check-gcm
 	$(MAKE) $(JOBS) fuzz
 	$(if $(SUPERVISE),$(MAKE) $(JOBS) faults-box FAULTS=4)
 	$(MAKE) e2e
@@ -257,6 +286,6 @@ clean: ## remove what was built
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-.PHONY: all unit faults faults-box fuzz fuzz-run layers lint unit-san check-36 e2e check-vm check check-all demo bench deps install clean help
+.PHONY: all unit faults faults-box fuzz fuzz-run layers lint unit-san check-36 unit-gcm check-gcm e2e check-vm check check-all demo bench deps install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -15,6 +15,7 @@
 #include "agent/uplink.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/gcm.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "config/codes.h"
@@ -342,6 +343,7 @@ cli_show_session(struct agent *a, bool json, struct buf *out)
 		put_text(&s, "Manager", "manager", text);
 		put_text(&s, "TLS version", "tls-version", v.tls_version);
 		put_text(&s, "TLS suite", "tls-suite", v.tls_suite);
+		put_text(&s, "AES-GCM by", "aes-gcm", gcm_name());
 		put_peer(&s, v.peer);
 		put_session(&s, v.session);
 		put_number(&s, "Frames in", "frames-in", (int64_t)v.counters->in_frames, "");

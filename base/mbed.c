@@ -15,6 +15,7 @@
 #include <sys/random.h>
 
 #include "base/crypto.h"
+#include "base/gcm.h"
 #include "base/text.h"
 
 int
@@ -172,6 +173,8 @@ mbed_is_ca(const struct mbedtls_x509_crt *crt)
 bool
 mbed_has_fast_aes(void)
 {
+	if (gcm_is_replaced())
+		return true;
 #if defined(MBEDTLS_AESNI_C) && (defined(__x86_64__) || defined(__i386__))
 	return __builtin_cpu_supports("aes");
 #elif defined(MBEDTLS_AESCE_C) && defined(__aarch64__)

@@ -28,7 +28,8 @@ bool mbed_key_matches(const struct mbedtls_pk_context *public_key, const struct 
 /* True for a certificate whose basic constraints say CA. */
 bool mbed_is_ca(const struct mbedtls_x509_crt *crt);
 
-/* True when AES runs on instructions of this processor, by what the library was built for and the processor has. */
+/* True when AES-GCM runs on instructions of this processor: by what the library was built for and the processor has,
+ * or because gcm_start() put another library's behind it. */
 bool mbed_has_fast_aes(void);
 
 /* Key exchange over X25519, P-256, P-384 and P-521, or finite fields of 2,048 bits; signatures over SHA-256 and up. */

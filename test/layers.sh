@@ -37,7 +37,8 @@ only() {
 		echo "$file" | grep -qE "^\./($2)$" || say "$file includes <$1...>"
 	done
 }
-only mbedtls 'base/mbed\.c|agent/tls\.c|trustlist/cert\.c|package/cms\.c'
+only mbedtls 'base/(mbed|gcm_replace)\.c|agent/tls\.c|trustlist/cert\.c|package/cms\.c'
+only nettle 'base/gcm_nettle\.c'
 only psa 'base/mbed\.c'
 only netlink 'tun/netlink[a-z_]*\.[ch]|agent/apply_[a-z]+\.c'
 only cjson 'base/json\.c|[a-z]+/[a-z_]*_json\.c'

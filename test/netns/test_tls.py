@@ -3,6 +3,8 @@
 import pytest
 
 import expect
+from harness import FGFMD
+from netns import run
 
 WEAK = ["AES256-SHA", "DHE-RSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA"]
 
@@ -32,6 +34,13 @@ def test_suites_of_the_high_level(lab, suite):
     """Each suite of `enc-algorithm high` that fits an EC certificate is offered."""
     manager, _agent = lab.connected(manager=lab.manager(behaviour=["tls.max=1.2", f"tls.ciphers={suite}"]))
     assert manager.wait("tls")["suite"] == suite
+
+
+def test_whose_aes_gcm(lab):
+    """The session says whose AES-GCM it uses, the one `fgfmd -V` names for this machine."""
+    _manager, agent = lab.connected()
+    version = run(FGFMD, "-V").stdout
+    assert f"AES-GCM by {agent.ask_json('diagnose', 'fgfm', 'session')['aes-gcm']})" in version
 
 
 @pytest.mark.parametrize("suite", ["ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-AES128-GCM-SHA256",

@@ -309,6 +309,7 @@ a_session(void **state)
 					   "manager",
 					   "tls-version",
 					   "tls-suite",
+					   "aes-gcm",
 					   "peer-serial",
 					   "peer-subject",
 					   "peer-issuer",
