@@ -239,6 +239,30 @@ demo: ## install what is missing, build, and show the main job on this machine (
 	$(MAKE) $(JOBS) all
 	test/demo
 
+# --- the tunnel's benchmark: programs of its own, on OpenSSL and on the libraries that could compute AES-GCM -------------
+BENCH_PROGRAMS  := manager traffic bare gcm
+LIBS_bench_manager := -lssl -lcrypto
+LIBS_bench_bare    := $(LIBS_base) -lssl -lcrypto
+LIBS_bench_gcm     := -lmbedcrypto -lcrypto -lnettle -lsodium
+$(B)/obj/test/bench/%.o: CPPFLAGS += -O3
+$(B)/bench/manager: $(B)/obj/test/bench/offload.o
+$(B)/bench/bare: $(call ROOM_LIB,base)
+$(B)/bench/%: $(B)/obj/test/bench/%.o
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(LD_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS_bench_$*)
+
+bench-programs: $(BENCH_PROGRAMS:%=$(B)/bench/%)
+
+BENCH_ENV := FGFMD=$(CURDIR)/$(B)/fgfmd FGFMCTL=$(CURDIR)/$(B)/fgfmctl BENCH=$(CURDIR)/$(B)/bench
+
+bench-tunnel: all ## install what is missing and measure the tunnel beside other VPN clients (root)
+	test/deps.sh bench
+	$(MAKE) bench-programs
+	$(B)/bench/gcm
+	$(BENCH_ENV) test/bench/tunnel $(BENCH_CASES)
+
+# --- and that of the configuration engine -----------------------------------------------------------------------------
 BENCH := $(B)/bench/engine $(B)/bench/routes
 
 $(B)/bench/engine: $(B)/obj/test/bench/engine.o $(call LIBS_OF,config)
@@ -251,9 +275,10 @@ $(B)/bench/routes: $(B)/obj/test/bench/routes.o $(call LIBS_OF,agent)
 	$(call say,LD)
 	$(Q)$(LD_ALL) -o $@ $^ $(LIBS_agent)
 
-bench: all $(BENCH) ## measure footprint, start, and the configuration engine beside its peers (root)
+bench: all $(BENCH) ## measure footprint and start; the configuration engine and the tunnel beside their peers (root)
 	test/bench/bench
 	test/bench/config --build $(B) $(BENCH_OPTIONS)
+	$(MAKE) bench-tunnel
 
 deps: ## install what building and testing need (Debian 12 and 13; root)
 	test/deps.sh test
@@ -286,6 +311,6 @@ clean: ## remove what was built
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-.PHONY: all unit faults faults-box fuzz fuzz-run layers lint unit-san check-36 unit-gcm check-gcm e2e check-vm check check-all demo bench deps install clean help
+.PHONY: all unit faults faults-box fuzz fuzz-run layers lint unit-san check-36 unit-gcm check-gcm e2e check-vm check check-all demo bench bench-programs bench-tunnel deps install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

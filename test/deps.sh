@@ -4,21 +4,25 @@
 #   deps.sh build    what `make` needs
 #   deps.sh demo     that, and what the demonstration needs
 #   deps.sh vm       what the machine of `make check-vm` needs, but for its kernel
-#   deps.sh test     all of it
+#   deps.sh test     that, and what the tests need
+#   deps.sh bench    what `make` and the benchmarks need: other VPN clients, libraries, tools. Debian starts ocserv where
+#                    systemd runs: `systemctl disable --now ocserv` ends that
 set -eu
 
 build="gcc make pkg-config libc6-dev linux-libc-dev libmbedtls-dev libnl-3-dev libcjson-dev libc-ares-dev libedit-dev"
 run="python3 iproute2 openssl faketime util-linux"
 vm="qemu-system-x86 busybox-static cpio e2fsprogs"
 test="$run $vm libcmocka-dev python3-pytest python3-jsonschema procps strace clang libclang-rt-dev cppcheck mandoc nettle-dev nftables git time"
+bench="strace openvpn ocserv openconnect socat iperf3 iputils-ping linux-perf libssl-dev nettle-dev libsodium-dev"
 
 case ${1:-} in
 build) wanted=$build ;;
 demo) wanted="$build $run" ;;
 vm) wanted="$build $run $vm" ;;
 test) wanted="$build $test" ;;
+bench) wanted="$build $run $bench" ;;
 *)
-	echo "usage: $0 build|demo|vm|test" >&2
+	echo "usage: $0 build|demo|vm|test|bench" >&2
 	exit 2
 	;;
 esac
