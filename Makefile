@@ -262,6 +262,11 @@ bench-tunnel: all ## install what is missing and measure the tunnel beside other
 	$(B)/bench/gcm
 	$(BENCH_ENV) test/bench/tunnel $(BENCH_CASES)
 
+soak: all ## run the tunnel at full load for ten minutes, with resets all along (root)
+	test/deps.sh bench
+	$(MAKE) bench-programs
+	$(BENCH_ENV) test/bench/soak
+
 # --- and that of the configuration engine -----------------------------------------------------------------------------
 BENCH := $(B)/bench/engine $(B)/bench/routes
 
@@ -311,6 +316,6 @@ clean: ## remove what was built
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-.PHONY: all unit faults faults-box fuzz fuzz-run layers lint unit-san check-36 unit-gcm check-gcm e2e check-vm check check-all demo bench bench-programs bench-tunnel deps install clean help
+.PHONY: all unit faults faults-box fuzz fuzz-run layers lint unit-san check-36 unit-gcm check-gcm e2e check-vm check check-all demo bench bench-programs bench-tunnel soak deps install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
