@@ -74,7 +74,7 @@ die(const char *what)
 	exit(EXIT_FAILURE);
 }
 
-static void
+__attribute__((format(printf, 1, 2))) static void
 say(const char *fmt, ...)
 {
 	va_list ap;
@@ -434,40 +434,44 @@ serve(struct manager *m)
 	}
 }
 
-int
-main(int argc, char *argv[])
+/* 0, or the exit code. */
+static int
+parse_options(int argc, char *argv[], struct options *o)
 {
-	static struct manager m = {.conn = -1};
-	static const struct {
-		struct option o;
-		size_t at;
+	const struct {
+		const char *name, **value;
 	} words[] = {
-	    {{"listen", required_argument, NULL, 0}, offsetof(struct options, listen)},
-	    {{"cert", required_argument, NULL, 0}, offsetof(struct options, certificate)},
-	    {{"key", required_argument, NULL, 0}, offsetof(struct options, key)},
-	    {{"ca", required_argument, NULL, 0}, offsetof(struct options, ca)},
-	    {{"tun", required_argument, NULL, 0}, offsetof(struct options, tun)},
-	    {{"serial", required_argument, NULL, 0}, offsetof(struct options, serial)},
-	    {{"fmg-ip", required_argument, NULL, 0}, offsetof(struct options, fmg_ip)},
-	    {{"device-ip", required_argument, NULL, 0}, offsetof(struct options, device_ip)},
+	    {"listen", &o->listen}, {"cert", &o->certificate}, {"key", &o->key},       {"ca", &o->ca},
+	    {"tun", &o->tun},       {"serial", &o->serial},    {"fmg-ip", &o->fmg_ip}, {"device-ip", &o->device_ip},
 	};
 	enum { WORDS = sizeof(words) / sizeof(words[0]) };
 	struct option longs[WORDS + 1] = {0};
 	int c, which;
 
 	for (size_t i = 0; i < WORDS; i++)
-		longs[i] = words[i].o;
+		longs[i] = (struct option){words[i].name, required_argument, NULL, 0};
 	while ((c = getopt_long(argc, argv, "", longs, &which)) != -1) {
 		if (c)
 			return 2;
-		*(const char **)((char *)&m.o + words[which].at) = optarg;
+		*words[which].value = optarg;
 	}
 	for (size_t i = 0; i < WORDS; i++) {
-		if (!*(const char **)((char *)&m.o + words[i].at)) {
-			fprintf(stderr, "manager: --%s is missing\n", words[i].o.name);
+		if (!*words[i].value) {
+			fprintf(stderr, "manager: --%s is missing\n", words[i].name);
 			return 2;
 		}
 	}
+	return 0;
+}
+
+int
+main(int argc, char *argv[])
+{
+	static struct manager m = {.conn = -1};
+	int rc = parse_options(argc, argv, &m.o);
+
+	if (rc)
+		return rc;
 	m.signals = open_signals();
 	m.tls = make_tls(&m.o);
 	m.tun = open_tun(m.o.tun);

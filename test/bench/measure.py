@@ -129,7 +129,9 @@ def profile(tunnel, up, seconds, data):
                  "-F", "overhead,dso,symbol", check=False)
     rows = [row.split() for row in report.stdout.splitlines() if row.strip() and not row.startswith("#")]
     rows.sort(key=lambda row: -float(row[0].rstrip("%")))
-    return [f"{row[0]:>7}  {row[1]:28} {' '.join(row[3:]).removesuffix(' - -')}" for row in rows[:14]] or ["no profile: perf saw nothing"]
+    if not rows:
+        return ["no profile: perf saw nothing"]
+    return [f"{row[0]:>7}  {row[1]:28} {' '.join(row[3:]).removesuffix(' - -')}" for row in rows[:14]]
 
 
 def wait_idle(tunnel):

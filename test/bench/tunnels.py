@@ -89,10 +89,11 @@ class Bench:
         pki = self.lab.pki
         near_ip, far_ip = f"10.8.{number}.1", f"10.8.{number}.2"
         common = ["--disable-dco", "--dev", f"ov{number}", "--dev-type", "tun", "--ca", f"{pki}/ca.pem",
-                  "--cipher", "AES-256-GCM", "--data-ciphers", "AES-256-GCM", "--auth", "SHA256", "--verb", "2", *options]
+                  "--cipher", "AES-256-GCM", "--data-ciphers", "AES-256-GCM", "--auth", "SHA256", "--verb", "2",
+                  *options]
         port = str(1194 + number)
-        self.start(self.lab.manager_ns, f"{name}-far", "openvpn", "--proto", "tcp-server", "--port", port, "--tls-server",
-                   "--dh", "none", "--cert", f"{pki}/manager.pem", "--key", f"{pki}/manager.key",
+        self.start(self.lab.manager_ns, f"{name}-far", "openvpn", "--proto", "tcp-server", "--port", port,
+                   "--tls-server", "--dh", "none", "--cert", f"{pki}/manager.pem", "--key", f"{pki}/manager.key",
                    "--ifconfig", far_ip, near_ip, *common)
         near = self.start(self.lab.device_ns, name, "openvpn", "--proto", "tcp-client", "--remote", MANAGER_IP, port,
                           "--tls-client", "--cert", f"{pki}/device.pem", "--key", f"{pki}/device.key",
