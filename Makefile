@@ -282,7 +282,7 @@ $(B)/bench/routes: $(B)/obj/test/bench/routes.o $(call LIBS_OF,agent)
 
 bench: all $(BENCH) ## measure footprint and start; the configuration engine and the tunnel beside their peers (root)
 	test/bench/bench
-	test/bench/config --build $(B) $(BENCH_OPTIONS)
+	test/bench/config --build $(B)
 	$(MAKE) bench-tunnel
 
 deps: ## install what building and testing need (Debian 12 and 13; root)
