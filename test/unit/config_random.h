@@ -177,11 +177,12 @@ random_put_value(struct random *r, const struct schema_attr *a)
 static inline void
 random_set(struct random *r, const struct schema_attr *a)
 {
-	unsigned n = a->list ? random_below(r, a->max_values < 4 ? a->max_values : 4) + 1 : 1;
+	bool needed = a->required || a->when, several = a->list && random_often(r, needed ? 30 : 70);
+	unsigned n = several ? random_below(r, a->max_values < 4 ? a->max_values : 4) + 1 : 1;
 	size_t before = r->text.len;
 	bool all = true;
 
-	random_put(r, "%s %s", a->list && random_often(r, 30) ? "append" : "set", a->name);
+	random_put(r, "%s %s", a->list && !needed && random_often(r, 30) ? "append" : "set", a->name);
 	while (n-- && all)
 		all = random_put_value(r, a);
 	random_put(r, "\n");
@@ -250,7 +251,7 @@ random_fill(struct random *r, const struct schema_table *s)
 	}
 }
 
-/* Runs blocks of commands on a tree. Returns how many commands succeeded. */
+/* Runs blocks of commands on a tree, the tables taking turns. Returns how many commands succeeded. */
 static inline size_t
 random_shake(struct tree *t, uint64_t *seed, unsigned blocks)
 {
@@ -258,11 +259,11 @@ random_shake(struct tree *t, uint64_t *seed, unsigned blocks)
 	struct random r = {.seed = *seed, .tree = t, .text = BUF_INIT(1024 * 1024)};
 	struct exec *x = exec_new(t, &none, false);
 	const struct schema *schema = tree_schema(t);
-	size_t done = 0;
+	size_t done = 0, turn = random_below(&r, (unsigned)schema_count(schema));
 
 	assert_non_null(x);
 	while (blocks) {
-		const struct schema_table *s = schema_at(schema, random_below(&r, (unsigned)schema_count(schema)));
+		const struct schema_table *s = schema_at(schema, turn++ % schema_count(schema));
 		struct script *script;
 		struct err e;
 

@@ -17,7 +17,7 @@
 #endif
 #endif
 #ifdef SANITIZED
-enum { ROUNDS = 12 };
+enum { ROUNDS = 25 };
 #else
 enum { ROUNDS = 100 };
 #endif
