@@ -204,6 +204,16 @@ apply_again(struct apply *a, const struct tree *t, const struct schema_table *ta
 	return en ? apply_change(a, &c, e) : CLI_OK;
 }
 
+/* What was taken from a device, by the kernel or by somebody, comes back with it: not without a word. */
+static void
+on_missing(void *ctx, const struct apply_difference *x)
+{
+	(void)ctx;
+	if (strcmp(x->expected, "none") != 0)
+		log_say(LOG_LEVEL_NOTICE, "interface %s has come up: %s %s is set, it was %s", x->key, x->what,
+			x->expected, x->found);
+}
+
 int
 apply_link(struct apply *a, const struct tree *t, const char *name, struct err *e)
 {
@@ -214,7 +224,9 @@ apply_link(struct apply *a, const struct tree *t, const char *name, struct err *
 		/* old and new alike: nothing is taken away, what is missing comes */
 		const struct change c = {
 		    .table = entry_table(en), .key = entry_key(en), .old = en, .new = en, .tree = t};
+		const struct drift d = {.table = c.table->path, .fn = on_missing};
 
+		(void)apply_interface_drift(a, en, &d, NULL);
 		rc = apply_interface_change(a, &c, e);
 		if (rc == CLI_OK)
 			rc = apply_interface_vlans(a, t, name, e);

@@ -48,7 +48,8 @@ int apply_again(struct apply *a, const struct tree *t, const struct schema_table
 bool apply_is_own(const struct schema_table *table);
 
 /* A link of this name has appeared ("link NAME new" of netlink_watch) or come up: its entry and the routes through it
- * are applied (again). CLI_OK, or the first code. What is in force already makes no event. */
+ * are applied (again), and what was missing is logged. CLI_OK, or the first code. What is in force already makes no
+ * event. */
 int apply_link(struct apply *a, const struct tree *t, const char *name, struct err *e);
 
 /* Programs in the handler directory apply tables nobody else does. One is started at the first change of its table, is

@@ -180,7 +180,7 @@ def test_vlan(lab, host):
     probe = lab.device_ns.ip("link", "add", "link", "wan1", "name", "other", "type", "vlan", "id", "11", check=False)
     if "Unknown device type" in probe.stderr:
         pytest.skip("this kernel has no VLANs")
-    script = ('config system interface\n    edit "{name}"\n        set vdom "root"\n        set ip 10.10.0.1 255.255.255.0\n'
+    script = ('config system interface\n    edit "{name}"\n        set ip 10.10.0.1 255.255.255.0\n'
               '        set interface "wan1"\n        set vlanid {id}\n    next\nend\n')
     manager, _agent = lab.connected(faketime=FAST)
     assert manager.install_and_wait("v0", script.format(name="other", id=12), "")[0] == "committed"
@@ -261,7 +261,8 @@ def handler(lab):
 
     def write(on_line):
         path = lab.folder / "handlers" / "box.thing"
-        path.write_text(f"#!/bin/sh\necho start >> {lab.folder}/heard\necho $$ > {lab.folder}/pid\nwhile IFS= read -r line; do\n"
+        path.write_text(f"#!/bin/sh\necho start >> {lab.folder}/heard\necho $$ > {lab.folder}/pid\n"
+                        "while IFS= read -r line; do\n"
                         f"printf '%s\\n' \"$line\" >> {lab.folder}/heard\n{on_line}\ndone\n")
         path.chmod(0o755)
         return path

@@ -24,8 +24,8 @@ def ntp(tmp_path):
                     .replace('"/usr/bin/chronyc"', repr(str(tmp_path / "chronyc"))))
 
     def tell(*entries):
-        lines = "".join(json.dumps({"table": "system ntp", "operation": "change", "key": "", "old": None, "new": e}) + "\n"
-                        for e in entries)
+        changes = [{"table": "system ntp", "operation": "change", "key": "", "old": None, "new": e} for e in entries]
+        lines = "".join(json.dumps(change) + "\n" for change in changes)
         done = subprocess.run([PYTHON, copy], input=lines, capture_output=True, text=True, check=True, timeout=20)
         text = sources.read_text().splitlines()[1:] if sources.exists() else None
         return [json.loads(line) for line in done.stdout.splitlines()], text
@@ -34,7 +34,8 @@ def ntp(tmp_path):
 
 @pytest.mark.parametrize("change, want", [
     ({"ntpserver": [SERVER]}, ["server 192.0.2.123 iburst maxpoll 11"]),
-    ({"ntpserver": [SERVER, {**SERVER, "id": "2", "server": "time.example.org", "ntpv3": "enable"}], "syncinterval": "1"},
+    ({"ntpserver": [SERVER, {**SERVER, "id": "2", "server": "time.example.org", "ntpv3": "enable"}],
+      "syncinterval": "1"},
      ["server 192.0.2.123 iburst maxpoll 5", "server time.example.org iburst maxpoll 5 version 3"]),
     ({"ntpserver": [SERVER], "syncinterval": "1440"}, ["server 192.0.2.123 iburst maxpoll 16"]),
     ({"ntpserver": [SERVER], "ntpsync": "disable"}, None),
