@@ -209,7 +209,7 @@ static void
 on_missing(void *ctx, const struct apply_difference *x)
 {
 	(void)ctx;
-	if (strcmp(x->expected, "none") != 0)
+	if (strcmp(x->expected, "none") != 0 && strcmp(x->what, "device") != 0)
 		log_say(LOG_LEVEL_NOTICE, "interface %s has come up: %s %s is set, it was %s", x->key, x->what,
 			x->expected, x->found);
 }

@@ -230,6 +230,39 @@ commands_run_in_slices(void **state)
 	free(script);
 }
 
+static bool
+always_enough(void *ctx)
+{
+	(void)ctx;
+	return true;
+}
+
+/* Commands that take long leave the rest to the next turn of the event loop, one by one if need be. */
+static void
+slow_commands_run_one_by_one(void **state)
+{
+	struct install_ops ops = box_ops();
+	struct install_files files = {.state_dir = fixture_dir, .boot_id = "boot-0"};
+	struct err e = ERR_NONE;
+	bool applied = false;
+	int steps = 0;
+
+	(void)state;
+	ops.enough = always_enough;
+	install_free(box.in);
+	box.in = NULL;
+	assert_int_equal(install_new(&files, box.store, box.receipts, box.reboots, &ops, &box.in, &e), 0);
+	assert_int_equal(install_resume(box.in, box.now, &applied, &e), 0);
+	assert_int_equal(box_begin(), 0);
+	for (; install_busy(box.in); steps++) {
+		size_t before = box.lines.len;
+
+		install_step(box.in, box.now);
+		assert_true(box.lines.len - before <= 60);
+	}
+	assert_true(steps > 3);
+}
+
 /* 900 s are counted from the first set command, also while commands run. */
 static void
 time_is_over_while_applying(void **state)
@@ -793,6 +826,7 @@ main(void)
 	    IN_BOX(roll_back),
 	    IN_BOX(every_pair),
 	    IN_BOX(commands_run_in_slices),
+	    IN_BOX(slow_commands_run_one_by_one),
 	    IN_BOX(time_is_over_while_applying),
 	    IN_BOX(session_that_proves_nothing),
 	    IN_BOX(another_manager_configured),
