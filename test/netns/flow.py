@@ -2,7 +2,8 @@
 """flow.py - numbered bytes and datagrams over a path under test, both ends; prints one line of JSON when it is over.
 
     flow.py sink ADDRESS PORT tcp|udp              the receiving end; `listening` comes first
-    flow.py source ADDRESS PORT tcp|udp COUNT      COUNT MiB of a stream, or COUNT datagrams of 1,200 bytes
+    flow.py source ADDRESS PORT tcp|udp COUNT      COUNT MiB of a stream, or COUNT datagrams of 1,200 bytes; `connected`
+                                                   comes first
 
 A stream is judged by its digest. Each datagram carries its number; ten leave at once, as one batch of the kernel's
 where it can (UDP_SEGMENT), with a pause behind them: a queue that overflows would hide what is looked for.
@@ -51,6 +52,7 @@ def sink_tcp(address, port):
 def source_tcp(address, port, count):
     digest = hashlib.sha256()
     with socket.create_connection((address, port)) as connection:
+        print("connected", flush=True)
         for number in range(count):
             connection.sendall(piece(number))
             digest.update(piece(number))
@@ -78,6 +80,7 @@ def sink_udp(address, port):
 def source_udp(address, port, count):
     with socket.socket(family(address), socket.SOCK_DGRAM) as sock:
         sock.connect((address, port))
+        print("connected", flush=True)
         try:
             sock.setsockopt(SOL_UDP, UDP_SEGMENT, DATAGRAM)
             batched = True

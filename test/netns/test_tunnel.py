@@ -26,6 +26,7 @@ class Flow:
         poll(lambda: "listening" in self._sink.text(), 5, "the receiving end")
         self._source = Process([*source[0].enter(), PYTHON, FLOW, "source", sink[1], PORT, kind, count],
                                lab.folder / f"source-{way}-{kind}.log")
+        poll(lambda: "connected" in self._source.text(), 5, "the sending end")
 
     def running(self):
         return self._source.alive()
