@@ -23,9 +23,11 @@ class Flow:
         source, sink = (ends["device"], ends["manager"]) if way == UP else (ends["manager"], ends["device"])
         self._sink = Process([*sink[0].enter(), PYTHON, FLOW, "sink", sink[1], PORT, kind],
                              lab.folder / f"sink-{way}-{kind}.log")
+        lab.stack.callback(self._sink.destroy)
         poll(lambda: "listening" in self._sink.text(), 5, "the receiving end")
         self._source = Process([*source[0].enter(), PYTHON, FLOW, "source", sink[1], PORT, kind, count],
                                lab.folder / f"source-{way}-{kind}.log")
+        lab.stack.callback(self._source.destroy)
         poll(lambda: "connected" in self._source.text(), 5, "the sending end")
 
     def running(self):
@@ -33,13 +35,9 @@ class Flow:
 
     def finish(self, timeout=50):
         """What the two ends say: (sent, received)."""
-        try:
-            assert self._source.wait(timeout) == 0, self._source.text()
-            assert self._sink.wait(timeout) == 0, self._sink.text()
-            return tuple(json.loads(p.text().splitlines()[-1]) for p in (self._source, self._sink))
-        finally:
-            self._source.destroy()
-            self._sink.destroy()
+        assert self._source.wait(timeout) == 0, self._source.text()
+        assert self._sink.wait(timeout) == 0, self._sink.text()
+        return tuple(json.loads(p.text().splitlines()[-1]) for p in (self._source, self._sink))
 
 
 def tunnel(lab):
