@@ -57,7 +57,7 @@ def host(number):
 
 
 def identity(rng):
-    return quote(str(uuid.UUID(int=rng.getrandbits(128), version=4)))
+    return str(uuid.UUID(int=rng.getrandbits(128), version=4))
 
 
 def write_global(w, rng):
@@ -72,11 +72,14 @@ def write_vlan(w, rng, name, parent, tag):
     w.line(f"set ip 172.{16 + tag // 256}.{tag % 256}.1 255.255.255.0")
     w.line("set allowaccess ping", rng.choice(["https", "ssh", "snmp"]))
     w.line("set type vlan")
-    w.line("set role lan")
-    w.line("set description", quote(f'VLAN {tag} "{rng.choice(KINDS)}"'))
     w.line("set interface", quote(parent))
     w.line("set vlanid", str(tag))
-    if rng.random() < 0.2:
+    second = rng.random() < 0.2
+    if second:
+        w.line("set secondary-IP enable")
+    w.line("set description", quote(f'VLAN {tag} "{rng.choice(KINDS)}"'))
+    w.line("set role lan")
+    if second:
         w.begin("config secondaryip")
         w.begin("edit 1")
         w.line(f"set ip 172.{24 + tag // 256}.{tag % 256}.1 255.255.255.0")
@@ -172,9 +175,9 @@ def write_services(w, rng, count):
         w.begin("edit", quote(names[-1]))
         w.line("set uuid", identity(rng))
         w.line("set category", quote(rng.choice(["General", "Web Access", "Remote Access"])))
-        w.line("set tcp-portrange", quoted([port, str(1024 + number)]))
+        w.line("set tcp-portrange", port, str(1024 + number))
         if rng.random() < 0.3:
-            w.line("set udp-portrange", quote(port))
+            w.line("set udp-portrange", port)
         w.finish("next")
     w.finish("end")
     return names
@@ -193,12 +196,12 @@ def write_policies(w, rng, count, ports, addresses, services):
         w.line("set action accept")
         w.line("set srcaddr", quoted(rng.sample(addresses, rng.randrange(1, 5))))
         w.line("set dstaddr", quoted(rng.sample(addresses, rng.randrange(1, 5))))
-        w.line('set schedule "always"')
         w.line("set service", quoted(rng.sample(services, rng.randrange(1, 4))))
-        if rng.random() < 0.5:
-            w.line("set logtraffic all")
+        w.line('set schedule "always"')
         if rng.random() < 0.3:
             w.line("set nat enable")
+        if rng.random() < 0.5:
+            w.line("set logtraffic all")
         if rng.random() < 0.2:
             w.line("set comments", quote(f"asked for by {rng.choice(PLACES)},\nticket {rng.randrange(10**6)}"))
         w.finish("next")
@@ -247,6 +250,7 @@ def objects(count, seed=1):
         w.line("set action accept")
         w.line("set srcaddr", quoted(rng.sample(names, 2)))
         w.line("set dstaddr", quoted(rng.sample(names, 2)))
+        w.line('set service "ALL"')
         w.line('set schedule "always"')
         w.line("set logtraffic all")
         w.finish("next")

@@ -1,7 +1,7 @@
 /* engine: takes one configuration through the engine and prints what each step took, "NAME VALUE" a line: times in
  * milliseconds, memory in bytes. test/bench/config runs it, one process a round, and compares.
  *
- *   engine SCHEMA FILE      SCHEMA "-": the built-in tables
+ *   engine FILE
  */
 #include <malloc.h>
 #include <stdio.h>
@@ -223,18 +223,12 @@ main(int argc, char *argv[])
 {
 	struct schema *s = schema_new();
 	struct err e = ERR_NONE;
-	char *text, *tables;
+	char *text;
 	size_t len;
 
-	must(argc == 3 && s, "usage: engine SCHEMA FILE", NULL);
-	if (strcmp(argv[1], "-") != 0) {
-		must(!file_read(argv[1], SCHEMA_FILE_MAX, &tables, &len, &e), argv[1], &e);
-		must(!schema_add_json(s, argv[1], tables, len, &e), argv[1], &e);
-		free(tables);
-	} else {
-		must(!schema_add_builtin(s, &e), "built-in tables", &e);
-	}
-	must(!file_read(argv[2], CONFIG_MAX_BYTES, &text, &len, &e), argv[2], &e);
+	must(argc == 2 && s, "usage: engine FILE", NULL);
+	must(!schema_add_builtin(s, &e), "built-in tables", &e);
+	must(!file_read(argv[1], CONFIG_MAX_BYTES, &text, &len, &e), argv[1], &e);
 	run_all(s, text, len);
 	free(text);
 	schema_free(s);

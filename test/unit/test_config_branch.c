@@ -1,13 +1,11 @@
 /* A configuration as a branch firewall has one, of 50,000 lines: what goes in comes out, whichever way it went in. */
 #include "base/crypto.h"
-#include "base/file.h"
 #include "config/checksum.h"
 #include "config/diff.h"
 #include "config/load.h"
 #include "config_world.h"
 
 #define GENERATOR "/usr/bin/python3 -B test/bench/branch.py branch 50000"
-#define SCHEMA "test/bench/schema.json"
 
 static struct {
 	char *text;
@@ -39,16 +37,12 @@ static int
 setup(void **state)
 {
 	struct err e = ERR_NONE;
-	char *json;
-	size_t len;
 
 	(void)state;
 	read_text();
 	branch.schema = schema_new();
-	if (file_read(SCHEMA, SCHEMA_FILE_MAX, &json, &len, &e) ||
-	    schema_add_json(branch.schema, SCHEMA, json, len, &e))
+	if (schema_add_builtin(branch.schema, &e))
 		fail_msg("%s", e.text);
-	free(json);
 	branch.tree = tree_new(branch.schema);
 	if (load_text(branch.tree, "branch", branch.text, branch.len, false, NULL, NULL, &e))
 		fail_msg("%s", e.text);
