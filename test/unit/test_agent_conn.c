@@ -1,5 +1,5 @@
 /* agent/conn: one connection over loopback: opening, frames both ways, queues, closing. */
-// wrap: clock_mono
+// wrap: clock_mono epoll_wait
 #include "agent/conn.h"
 
 #include <setjmp.h>
@@ -16,7 +16,7 @@
 #include "test/unit/fake_manager.h"
 #include "trustlist/cert.h"
 
-enum { SOON_MS = 5000, A_WHILE_MS = 60, FRAMES = 4096 };
+enum { FRAMES = 4096 };
 
 static struct world {
 	struct loop *loop;
@@ -151,14 +151,14 @@ fake_is_gone(void)
 static void
 run_until(const char *what, bool (*until)(void))
 {
-	if (!turn_run(w.loop, until, SOON_MS))
+	if (!turn_run(w.loop, until, TURN_SOON_MS))
 		fail_msg("%s: not reached, step %d, \"%s\"", what, conn_step(w.conn), w.why.text);
 }
 
 static void
-run_a_while(void)
+run_quiet(void)
 {
-	turn_run(w.loop, NULL, A_WHILE_MS);
+	turn_quiet(w.loop);
 }
 
 static void
@@ -290,7 +290,7 @@ no_answer_to_tcp(void **state)
 	}
 	w.target.port = port;
 	dial();
-	run_a_while();
+	run_quiet();
 	assert_int_equal(conn_step(w.conn), CONN_TCP);
 	turn_forward(w.loop, 29 * 1000);
 	assert_int_equal(w.closed, 0);
@@ -316,7 +316,7 @@ no_answer_to_tls(void **state)
 	w.fake.silent = true;
 	dial();
 	run_until("connected", one_came);
-	run_a_while();
+	run_quiet();
 	assert_int_equal(conn_step(w.conn), CONN_TLS);
 	turn_forward(w.loop, 59 * 1000);
 	assert_int_equal(w.closed, 0);
@@ -349,7 +349,7 @@ aborted_at_each_step(void **state)
 		dial();
 		run_until("aborted", is_closed);
 		assert_why("aborted", -ECANCELED, "not wanted");
-		run_a_while();
+		run_quiet();
 		assert_int_equal(w.closed, 1);
 		teardown(state);
 		setup(state);
@@ -367,7 +367,7 @@ closed_before_it_is_open(void **state)
 	run_until("closed", is_closed);
 	assert_why("closed", 0, "closed");
 	conn_close(w.conn);
-	run_a_while();
+	run_quiet();
 	assert_int_equal(w.closed, 1);
 }
 
@@ -399,7 +399,7 @@ frames_in_pieces(void **state)
 			fake_bytes(&w.fake.links[0], buf_head(&b), n);
 			buf_take(&b, n);
 		}
-		run_a_while();
+		run_quiet();
 		assert_int_equal(w.frames, count);
 		for (size_t k = 0; k < count; k++) {
 			assert_int_equal(w.frame_lens[k], lens[k]);
@@ -451,6 +451,14 @@ bad_frames(void **state)
 	}
 }
 
+/* The peer goes on sending what did not fit into its socket. */
+static bool
+twenty_frames(void)
+{
+	fake_flush(&w.fake.links[0]);
+	return w.frames >= 20;
+}
+
 /* The largest there may be, and what follows it. */
 static void
 the_largest_frame(void **state)
@@ -461,10 +469,7 @@ the_largest_frame(void **state)
 	open_it();
 	for (int i = 0; i < 20; i++)
 		fake_frame(&w.fake.links[0], FRAME_MESSAGE, body, sizeof(body));
-	for (int i = 0; i < 200 && w.frames < 20; i++) {
-		turn_run(w.loop, NULL, 5);
-		fake_flush(&w.fake.links[0]);
-	}
+	run_until("all", twenty_frames);
 	assert_int_equal(w.frames, 20);
 	assert_int_equal(w.frame_lens[19], sizeof(body));
 }
@@ -596,7 +601,7 @@ large_packets_stay_whole(void **state)
 		while (!send_packet(packet, sizeof(packet)))
 			packets_sent++;
 		w.rooms = 0;
-		turn_run(w.loop, has_room, 20);
+		turn_settle(w.loop, has_room);
 		/* where it happened to stop between two packets, the peer reads a little */
 		refused = !w.rooms && conn_counters(w.conn)->out_bytes % (sizeof(packet) + PROFILE_FRAME_HEADER);
 		loop_io_want(w.fake.links[0].io, w.rooms || refused ? 0 : EPOLLIN);
@@ -615,6 +620,7 @@ large_packets_stay_whole(void **state)
 static bool
 all_frames(void)
 {
+	fake_flush(&w.fake.links[0]);
 	return w.frames == 300;
 }
 
@@ -635,12 +641,8 @@ packets_come_in_runs(void **state)
 		assert_int_equal(buf_put(&k->out, header, sizeof(header)), 0);
 		assert_int_equal(buf_put(&k->out, packet, sizeof(packet)), 0);
 	}
-	fake_flush(k);
-	for (int i = 0; i < 200 && !all_frames(); i++) {
-		turn_run(w.loop, all_frames, 5);
-		fake_flush(k);
-	}
-	run_a_while();
+	run_until("all", all_frames);
+	run_quiet();
 	assert_int_equal(w.frames, 300);
 	assert_int_equal(w.flushed, 300);
 	assert_in_range(w.flushes, 2, 60);
@@ -655,7 +657,7 @@ storage_is_given_back(void **state)
 
 	(void)state;
 	open_it();
-	run_a_while();
+	run_quiet();
 	before = mallinfo2().uordblks + mallinfo2().hblkhd;
 	if (!before)
 		skip(); /* a sanitizer's allocator does not say */
@@ -663,7 +665,7 @@ storage_is_given_back(void **state)
 		fake_frame(&w.fake.links[0], FRAME_PACKET, packet, sizeof(packet));
 		send_packet(packet, sizeof(packet));
 		if (i % 100 == 99)
-			run_a_while();
+			run_quiet();
 	}
 	assert_int_equal(w.frames, 300);
 	loaded = mallinfo2().uordblks + mallinfo2().hblkhd;
@@ -709,12 +711,12 @@ room_again(void **state)
 		assert_int_equal(conn_send(w.conn, body, sizeof(body)), 0);
 	assert_true(conn_queued(w.conn) > CONN_LOW);
 	run_until("room", has_room);
-	run_a_while();
+	run_quiet();
 	assert_int_equal(w.rooms, 1);
 	assert_int_equal(w.fake.links[0].count, 12);
 	/* below the mark nobody is told */
 	assert_int_equal(conn_send(w.conn, body, sizeof(body)), 0);
-	run_a_while();
+	run_quiet();
 	assert_int_equal(w.rooms, 1);
 }
 
@@ -757,7 +759,7 @@ a_close_does_not_wait_for_ever(void **state)
 			turn_run(w.loop, NULL, 1);
 	}
 	conn_close(w.conn);
-	run_a_while();
+	run_quiet();
 	assert_int_equal(w.closed, 0);
 	assert_int_equal(conn_step(w.conn), CONN_CLOSING);
 	turn_forward(w.loop, 1000);

@@ -1,5 +1,5 @@
 /* agent/control: the control socket, with clients as they should be and as they should not. */
-// wrap: clock_mono agent_parts agent_register agent_unregister agent_end_install uplink_view
+// wrap: clock_mono epoll_wait agent_parts agent_register agent_unregister agent_end_install uplink_view
 #include "agent/control.h"
 
 #include <dirent.h>
@@ -21,7 +21,7 @@
 #include "test/unit/agent_shell.h"
 #include "test/unit/turn.h"
 
-enum { SOON_MS = 5000, A_WHILE_MS = 30, CLIENTS = 20, PIECES_MAX = 100 * 1024 * 1024 };
+enum { CLIENTS = 20, PIECES_MAX = 100 * 1024 * 1024 };
 
 /* A client, not blocking. */
 struct peer {
@@ -69,9 +69,9 @@ teardown(void **state)
 }
 
 static void
-turns(void)
+run_quiet(void)
 {
-	turn_run(t.loop, NULL, A_WHILE_MS);
+	turn_quiet(t.loop);
 }
 
 static struct peer *
@@ -107,6 +107,21 @@ drain(struct peer *p)
 		p->closed = true;
 }
 
+static struct peer *waiting; /* the client whose piece is waited for */
+
+/* Also true when none will come any more. */
+static bool
+has_piece(void)
+{
+	enum control_type type;
+	const uint8_t *body;
+	size_t len;
+
+	drain(waiting);
+	return waiting->closed ||
+	       control_piece(buf_head(&waiting->in), waiting->in.len, PIECES_MAX, &type, &body, &len);
+}
+
 /* The next piece for the client, "TYPE:text" with a result as "R:CODE[+] PROMPT|REASON"; "" when there is none. */
 static const char *
 next_piece(struct peer *p)
@@ -117,8 +132,8 @@ next_piece(struct peer *p)
 	size_t len;
 	long whole;
 
-	turns();
-	drain(p);
+	waiting = p;
+	turn_settle(t.loop, has_piece);
 	whole = control_piece(buf_head(&p->in), p->in.len, PIECES_MAX, &type, &body, &len);
 	assert_true(whole >= 0);
 	if (!whole)
@@ -295,7 +310,7 @@ each_its_own_shell(void **state)
 	command(a, 0, "set hostname \"mine\"");
 	expect(a, "R:0 (global) |");
 	leave(a); /* uncommitted: dropped */
-	turns();
+	run_quiet();
 	command(b, 0, "show system global");
 	expect(b, "O:config system global\n    set hostname \"old\"");
 }
@@ -397,7 +412,7 @@ kinds_of_files(void **state)
 	struct peer *p = join(0);
 
 	(void)state;
-	turns();
+	run_quiet();
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		size_t before = open_descriptors();
 		int fd = make_fd(rows[i].kind);
@@ -452,7 +467,7 @@ descriptors_do_not_pile_up(void **state)
 	int fds[8];
 
 	(void)state;
-	turns();
+	run_quiet();
 	before = open_descriptors();
 	for (size_t i = 0; i < 8; i++)
 		fds[i] = make_fd("memfd");
@@ -466,7 +481,7 @@ descriptors_do_not_pile_up(void **state)
 		close(fds[i]);
 	assert_in_range(open_descriptors(), before, before + 1); /* one waits for its piece */
 	leave(p);
-	turns();
+	run_quiet();
 	assert_int_equal(open_descriptors(), before - 2);
 }
 
@@ -484,7 +499,7 @@ the_seventeenth_client(void **state)
 	command(&t.peers[15], 0, "diagnose debug disable");
 	expect(&t.peers[15], "R:0 |");
 	leave(&t.peers[3]);
-	turns();
+	run_quiet();
 	join(17);
 	command(&t.peers[17], 0, "diagnose debug disable");
 	expect(&t.peers[17], "R:0 |");
@@ -591,15 +606,15 @@ clients_that_go(void **state)
 			for (int i = 0; i < 50; i++)
 				command(p, 0, "show full-configuration");
 		if (round % 2)
-			turns();
+			run_quiet();
 		leave(p);
-		turns();
+		run_quiet();
 		assert_int_equal(open_descriptors(), before);
 	}
 	/* the socket closes with clients still there */
 	join(0);
 	command(&t.peers[0], 0, "diagnose debug enable");
-	turns();
+	run_quiet();
 	control_close(t.control);
 	t.control = NULL;
 	expect_closed("closed with the socket", &t.peers[0]);

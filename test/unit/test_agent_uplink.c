@@ -1,5 +1,5 @@
 /* agent/uplink: sessions over real connections to a manager on the loopback interface. */
-// wrap: clock_mono
+// wrap: clock_mono epoll_wait
 #include "agent/uplink.h"
 
 #include <setjmp.h>
@@ -15,8 +15,6 @@
 #include "test/unit/fake_manager.h"
 #include "test/unit/netns_fixture.h"
 #include "test/unit/rollback_fixture.h"
-
-enum { SOON_MS = 5000, A_WHILE_MS = 60 };
 
 static struct world {
 	struct loop *loop;
@@ -309,7 +307,7 @@ two_are_up(void)
 static void
 run_until(const char *what, bool (*until)(void))
 {
-	if (!turn_run(w.loop, until, SOON_MS)) {
+	if (!turn_run(w.loop, until, TURN_SOON_MS)) {
 		struct uplink_view v;
 
 		uplink_view(w.uplink, clock_mono(), &v);
@@ -319,9 +317,9 @@ run_until(const char *what, bool (*until)(void))
 }
 
 static void
-run_a_while(void)
+run_quiet(void)
 {
-	turn_run(w.loop, NULL, A_WHILE_MS);
+	turn_quiet(w.loop);
 }
 
 static void
@@ -365,6 +363,24 @@ open_channel(void)
 	channels_pump(cs);
 }
 
+static bool
+three_lines(void)
+{
+	return w.fake.links[0].count >= 3;
+}
+
+static bool
+four_lines(void)
+{
+	return w.fake.links[0].count >= 4;
+}
+
+static bool
+has_request(void)
+{
+	return w.requests == 1;
+}
+
 /* --- one session -------------------------------------------------------------------------------------------------- */
 
 static void
@@ -392,20 +408,21 @@ one_session(void **state)
 	assert_true(v.peer->seen);
 	assert_int_equal(v.next_dial_ms, -1);
 	assert_string_equal(v.target, "127.0.0.1");
-	run_a_while();
+	run_until("three messages", three_lines);
 	assert_true(strstr(w.fake.links[0].lines[0], "|fg_ip=127.0.0.1|") != NULL);
 	assert_true(strstr(w.fake.links[0].lines[1], "get ip|") == w.fake.links[0].lines[1]);
 	assert_true(strstr(w.fake.links[0].lines[2], "keepalive|") == w.fake.links[0].lines[2]);
 	/* keep-alives go on, and nobody dials again */
 	turn_forward(w.loop, 120 * 1000);
+	run_until("a keep-alive", four_lines);
+	run_quiet();
 	assert_int_equal(w.fake.links[0].count, 4);
 	uplink_kick(w.uplink);
 	turn_forward(w.loop, 10 * 1000);
 	assert_int_equal(w.fake.count, 1);
 	/* requests come through */
 	fake_say(&w.fake.links[0], "get file_exchange|localid=1");
-	run_a_while();
-	assert_int_equal(w.requests, 1);
+	run_until("a request", has_request);
 }
 
 /* Nobody trusted: a failure, and another try later. */
@@ -436,7 +453,7 @@ managers_that_fail(void **state)
 			w.fake.ip = rows[i].ip;
 		dial();
 		run_until(rows[i].what, one_was_down);
-		run_a_while();
+		run_quiet();
 		if (!strstr(w.reason, rows[i].reason) || w.denied != rows[i].denied || w.ups)
 			fail_msg("%s: \"%s\", denied %d, up %d", rows[i].what, w.reason, w.denied, w.ups);
 		assert_int_equal(trust_list_count(w.list), 0);
@@ -538,6 +555,12 @@ four_windows(void)
 	return w.fake.links[0].in_bytes >= 4 * 65536;
 }
 
+static bool
+packets_passed(void)
+{
+	return w.flushes && w.fake.links[0].packets == 10;
+}
+
 /* Packets pass in both directions, a large stream goes out piece by piece, and its owner hears of room again. */
 static void
 what_goes_over_it(void **state)
@@ -553,10 +576,9 @@ what_goes_over_it(void **state)
 	fake_frame(&w.fake.links[0], FRAME_PACKET, packet, sizeof(packet));
 	for (int i = 0; i < 10; i++)
 		send_packet();
-	run_a_while();
+	run_until("packets both ways", packets_passed);
 	assert_int_equal(w.packets, 1);
 	assert_int_equal(w.flushes, 1);
-	assert_int_equal(w.fake.links[0].packets, 10);
 	cs = session_channels(uplink_current(w.uplink));
 	for (uint32_t i = 0; i < 4; i++) {
 		ch[i] = channel_accept(cs, 90 + i, 65536, &ops, clock_mono());
@@ -565,7 +587,7 @@ what_goes_over_it(void **state)
 	channels_pump(cs); /* four windows do not fit into the queue at once */
 	run_until("room", has_room);
 	run_until("four windows", four_windows);
-	run_a_while();
+	run_quiet();
 	assert_in_range(w.fake.links[0].in_bytes, 4 * 65536, 4 * 65536 + 20000);
 }
 
@@ -594,7 +616,7 @@ configured_anew(void **state)
 	assert_string_equal(w.reason, "the configuration has changed");
 	old = uplink_current(w.uplink);
 	configure(nobody, 1);
-	run_a_while();
+	run_quiet();
 	assert_ptr_equal(uplink_current(w.uplink), old);
 	assert_int_equal(w.fake.count, 2);
 }
@@ -619,7 +641,7 @@ attempts_that_cannot_begin(void **state)
 	long_name[sizeof(long_name) - 1] = '\0';
 	assert_int_equal(uplink_configure(w.uplink, &c, &e), 0);
 	uplink_enable(w.uplink, true, NULL);
-	run_a_while();
+	run_quiet();
 	uplink_view(w.uplink, clock_mono(), &v);
 	assert_true(strstr(v.last_reason, "127.0.0.1: binding to interface fgfm-none9") != NULL);
 	assert_null(v.session);
@@ -669,14 +691,14 @@ switched_off_while_resolving(void **state)
 	fake_start(&w.fake, w.loop, "manager");
 	configure(targets, 1);
 	uplink_enable(w.uplink, true, NULL);
-	run_a_while();
+	run_quiet();
 	uplink_view(w.uplink, clock_mono(), &v);
 	assert_true(v.resolving);
 	uplink_enable(w.uplink, false, "off");
 	uplink_view(w.uplink, clock_mono(), &v);
 	assert_false(v.resolving);
 	assert_true(uplink_idle(w.uplink));
-	run_a_while();
+	run_quiet();
 	assert_int_equal(w.fake.count, 0);
 	close(fd);
 }
@@ -702,6 +724,7 @@ lost_sessions(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct uplink_view v;
+		int64_t from_ms;
 
 		up_with("manager");
 		turn_forward(w.loop, rows[i].after_ms);
@@ -712,15 +735,17 @@ lost_sessions(void **state)
 		run_until(rows[i].what, one_was_down);
 		assert_int_equal(w.current_downs, 1);
 		if (!rows[i].at_once) {
-			run_a_while();
+			run_quiet();
 			if (w.fake.count != 1)
 				fail_msg("%s: dialled again at once", rows[i].what);
 			uplink_view(w.uplink, clock_mono(), &v);
 			assert_in_range(v.next_dial_ms, 1, 1000);
 			turn_forward(w.loop, v.next_dial_ms);
 		}
-		if (!turn_run(w.loop, two_are_up, 500))
-			fail_msg("%s: not dialled again", rows[i].what);
+		from_ms = clock_mono().ms;
+		run_until(rows[i].what, two_are_up);
+		if (clock_mono().ms - from_ms >= 500)
+			fail_msg("%s: not dialled again at once", rows[i].what);
 		teardown(state);
 		setup(state);
 	}
@@ -739,7 +764,7 @@ a_kick_ends_the_backoff(void **state)
 	for (size_t i = 1; i < 8; i++) {
 		uplink_view(w.uplink, clock_mono(), &v);
 		run_until("refused", one_was_down);
-		run_a_while();
+		run_quiet();
 		w.downs = 0;
 		uplink_view(w.uplink, clock_mono(), &v);
 		if (i < 7)
@@ -776,9 +801,9 @@ a_kick_ends_a_stale_attempt(void **state)
 	}
 	configure(targets, 1);
 	uplink_enable(w.uplink, true, NULL);
-	run_a_while();
+	run_quiet();
 	uplink_kick(w.uplink);
-	run_a_while();
+	run_quiet();
 	assert_int_equal(w.downs, 0); /* it gets its second first */
 	turn_forward(w.loop, 1000);
 	run_until("given up", one_was_down);
@@ -800,7 +825,7 @@ a_silent_manager_is_left(void **state)
 	(void)state;
 	up_with("manager");
 	fake_say(&w.fake.links[0], "keepalive");
-	run_a_while();
+	run_quiet();
 	w.fake.links[0].deaf = true; /* the path is dead: nothing comes any more */
 	for (int i = 0; i < 3; i++)
 		turn_forward(w.loop, 119 * 1000);
@@ -856,7 +881,7 @@ a_manager_of_one_session(void **state)
 		w.end_test_when_up = true;
 		uplink_test_begin(w.uplink, FAKE_SERIAL);
 		run_until(rows[i].what, two_are_up);
-		run_a_while();
+		run_quiet();
 		if (strcmp(w.order, "up down down up "))
 			fail_msg("%s: %s", rows[i].what, w.order);
 		assert_int_equal(w.fake.count, 3);
@@ -878,13 +903,13 @@ a_replaced_session_drains(void **state)
 		w.end_test_when_up = true;
 		uplink_test_begin(w.uplink, NULL);
 		run_until("the fresh one", two_are_up);
-		run_a_while();
+		run_quiet();
 		assert_int_equal(fake_open(&w.fake), 2);
 		turn_forward(w.loop, 4000);
 		assert_int_equal(fake_open(&w.fake), 2);
 		if (acks) {
 			fake_say(&w.fake.links[0], "channel|remoteid=1|action=ack|ack=5"); /* a part: 5 s more */
-			run_a_while();
+			run_quiet();
 			turn_forward(w.loop, 4000);
 			assert_int_equal(fake_open(&w.fake), 2);
 			fake_say(&w.fake.links[0], "channel|remoteid=1|action=ack|ack=10");
@@ -912,7 +937,7 @@ a_test_with_another_manager(void **state)
 	old = uplink_current(w.uplink);
 	uplink_test_begin(w.uplink, "FMG-VM0000000002");
 	run_until("refused", one_was_down);
-	run_a_while();
+	run_quiet();
 	assert_string_equal(w.reason, "another manager is wanted");
 	assert_ptr_equal(uplink_current(w.uplink), old);
 	assert_int_equal(w.ups, 1);
@@ -940,7 +965,7 @@ another_manager_is_looked_for(void **state)
 	turn_forward(w.loop, 120 * 1000);
 	assert_int_equal(w.fake.count, 2);
 	uplink_stop_serial(w.uplink, "FMG-VM0000000002", "nobody");
-	run_a_while();
+	run_quiet();
 	assert_ptr_equal(uplink_current(w.uplink), old);
 	uplink_stop_serial(w.uplink, FAKE_SERIAL, "unregistered by an operator");
 	run_until("stopped", is_gone);
@@ -967,7 +992,7 @@ a_test_that_fails(void **state)
 	/* the test is over while an attempt runs */
 	turn_forward(w.loop, 60 * 1000);
 	uplink_test_end(w.uplink);
-	run_a_while();
+	run_quiet();
 	assert_ptr_equal(uplink_current(w.uplink), old);
 	assert_int_equal(w.current_downs, 0);
 }
@@ -985,7 +1010,7 @@ off_within_bounds(void **state)
 
 	(void)state;
 	up_with("manager");
-	run_a_while();
+	run_quiet();
 	w.fake.links[0].deaf = true;
 	cs = session_channels(uplink_current(w.uplink));
 	ch = channel_accept(cs, 90, 65536, &ops, clock_mono());
@@ -993,7 +1018,7 @@ off_within_bounds(void **state)
 		channel_write(ch, filler, sizeof(filler));
 		send_packet();
 	}
-	run_a_while();
+	run_quiet();
 	uplink_enable(w.uplink, false, "the agent stops");
 	assert_false(turn_run(w.loop, is_idle, 1) && w.downs == 0);
 	turn_forward(w.loop, 1000);
