@@ -272,7 +272,7 @@ rules_broken(void **state)
 		struct program *p = started(cases[i].body);
 		char answer[PROGRAM_LINE] = "untouched";
 		struct err e = ERR_NONE;
-		int rc = program_ask(p, "change\n", 7, 1000, answer, &e);
+		int rc = program_ask(p, "change\n", 7, cases[i].want == -ETIMEDOUT ? 1000 : 60000, answer, &e);
 
 		if (rc != cases[i].want || !strstr(e.text, cases[i].reason))
 			fail_msg("%s: %d \"%s\"", cases[i].what, rc, e.text);
@@ -290,9 +290,10 @@ unasked(void **state)
 	struct err e = ERR_NONE;
 
 	(void)state;
-	p = started("read x; echo a; sleep 0.2; echo b; touch $0.b; read x; sleep 60");
-	assert_int_equal(program_ask(p, "1\n", 2, 5000, answer, &e), 0);
+	p = started("read x; echo a; while ! test -e $0.go; do sleep 0.01; done; echo b; touch $0.b; read x; sleep 60");
+	assert_int_equal(program_ask(p, "1\n", 2, 60000, answer, &e), 0);
 	assert_string_equal(answer, "a");
+	assert_int_equal(mkfifo(path_to("p.go"), 0600), 0);
 	for (int i = 0; i < 500 && access(path_to("p.b"), F_OK); i++)
 		usleep(10 * 1000);
 	assert_int_equal(program_ask(p, "2\n", 2, 5000, answer, &e), -EMSGSIZE);

@@ -137,12 +137,19 @@ linklocal(void **state)
 	struct err e = ERR_NONE;
 
 	(void)state;
-	assert_int_equal(netlink_link_set_up(nl, "wan1", false, &e), 0);
+	/* a pair with the kernel's own rule */
+	assert_int_equal(
+	    fixture_sh("cd /proc/sys/net/ipv6/conf/default && ip link del wan1 && echo 0 > addr_gen_mode && "
+		       "ip link add wan1 type veth peer name peer1 && echo 1 > addr_gen_mode && "
+		       "ip link set peer1 up"),
+	    0);
 	assert_int_equal(netlink_link_no_linklocal(nl, "wan1", &e), 0);
 	assert_string_equal(fixture_line(line, sizeof(line), "cat /proc/sys/net/ipv6/conf/wan1/addr_gen_mode"), "1");
 	assert_int_equal(netlink_link_set_up(nl, "wan1", true, &e), 0);
+	assert_int_equal(fixture_device_rests("wan1"), 0);
 	assert_string_equal(fixture_line(line, sizeof(line), "ip -6 addr show dev wan1"), "");
 	/* the neighbour, with the kernel's own rule, has one: it does not count as an address */
+	assert_int_equal(fixture_device_rests("peer1"), 0);
 	assert_string_not_equal(fixture_line(line, sizeof(line), "ip -6 addr show dev peer1"), "");
 	assert_false(has("peer1", "fe80::1/64"));
 }

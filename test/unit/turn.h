@@ -22,7 +22,7 @@
 #include "base/loop.h"
 
 /* Longer than anything takes on the slowest machine, and how many empty turns in a row are the end of it. */
-enum { TURN_SOON_MS = 60000, TURN_EMPTY = 15 };
+enum { TURN_SOON_MS = 60000, TURN_EMPTY = 6 };
 
 static struct {
 	int64_t now_ms;  /* 0: not read yet */
