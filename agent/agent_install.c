@@ -226,8 +226,6 @@ op_reboot(void *ctx, struct err *e)
 	struct agent *a = ctx;
 	const char *command = settings_get(a->settings, "reboot-command");
 
-	log_event(EVENT_REBOOT, LOG_LEVEL_CRITICAL, "Reboot to the saved configuration", "reason",
-		  reboots_last_reason(a->reboots), NULL);
 	if (*command)
 		return spawn_reboot(command, e);
 	sync();
