@@ -56,7 +56,7 @@ send_receipt(struct requests *rq, struct session *s, const char *text, mono_t no
 	if (!rc)
 		rc = channel_write_end(ch);
 	if (!rc)
-		rc = session_ask_file(s, channel_id(ch), PROFILE_CMD_INSTALL_RESULT, pairs, now);
+		rc = session_ask_file(s, channel_id(ch), PROFILE_CMD_INSTALL_RESULT, pairs);
 	if (rc)
 		channel_close(ch, 0, "could not be sent");
 	else

@@ -404,11 +404,10 @@ session_reply_channel(struct session *s, const char *request, uint32_t remoteid,
 }
 
 int
-session_ask_file(struct session *s, uint32_t localid, const char *cmd, const char *const pairs[], mono_t now)
+session_ask_file(struct session *s, uint32_t localid, const char *cmd, const char *const pairs[])
 {
 	struct buf b = BUF_INIT(PROFILE_TEXT_MAX);
 
-	(void)now;
 	message_begin(&b, PROFILE_VERB_GET, PROFILE_GET_FILE);
 	message_key_u(&b, "localid", localid);
 	message_key_u(&b, "chan_window_sz", channels_window(s->channels));

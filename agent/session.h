@@ -150,7 +150,7 @@ void session_config_changed(struct session *s, mono_t now);
 void session_reply(struct session *s, const char *request, unsigned code, const char *reason);
 /* "get file_exchange" of ours for channel `localid`, with further keys, pairs ended by NULL. The reply opens or closes
  * the channel. 0 or -errno. */
-int session_ask_file(struct session *s, uint32_t localid, const char *cmd, const char *const pairs[], mono_t now);
+int session_ask_file(struct session *s, uint32_t localid, const char *cmd, const char *const pairs[]);
 /* The answer that opens a channel the manager asked for. */
 void session_reply_channel(struct session *s, const char *request, uint32_t remoteid, uint32_t localid);
 

@@ -1147,7 +1147,7 @@ ask(struct exchange *x)
 	assert_non_null(ch);
 	assert_int_equal(channel_write(ch, "hello", 5), 0);
 	assert_int_equal(channel_write_end(ch), 0);
-	assert_int_equal(session_ask_file(rp.session, channel_id(ch), "put_install_result", pairs, rp.now), 0);
+	assert_int_equal(session_ask_file(rp.session, channel_id(ch), "put_install_result", pairs), 0);
 	channel_close_when_delivered(ch, 0, "done");
 	replay_run(&rp, "device get file_exchange|localid=1|chan_window_sz=32768|file_exch_cmd=put_install_result"
 			"|install_id=i-1|.\nchannels 1\n");
