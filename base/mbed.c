@@ -187,6 +187,11 @@ mbed_has_fast_aes(void)
 }
 
 #if MBEDTLS_VERSION_MAJOR >= 3
+#define SIGNATURES_NOT_PSS                                                                                             \
+	MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256, MBEDTLS_TLS1_3_SIG_ECDSA_SECP384R1_SHA384,                          \
+	    MBEDTLS_TLS1_3_SIG_ECDSA_SECP521R1_SHA512, MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA256,                            \
+	    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA384, MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA512
+
 void
 mbed_conf_strength(struct mbedtls_ssl_config *conf)
 {
@@ -198,11 +203,11 @@ mbed_conf_strength(struct mbedtls_ssl_config *conf)
 	/* PKCS #1 before PSS: a peer that speaks TLS 1.2 takes the first it can, and 3.6 then refuses PSS, which it
 	 * offered for 1.3 only */
 	static const uint16_t signatures[] = {
-	    MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256, MBEDTLS_TLS1_3_SIG_ECDSA_SECP384R1_SHA384,
-	    MBEDTLS_TLS1_3_SIG_ECDSA_SECP521R1_SHA512, MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA256,
-	    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA384,       MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA512,
-	    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA256,    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA384,
-	    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA512,    MBEDTLS_TLS1_3_SIG_NONE,
+	    SIGNATURES_NOT_PSS,
+	    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA256,
+	    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA384,
+	    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA512,
+	    MBEDTLS_TLS1_3_SIG_NONE,
 	};
 
 	mbedtls_ssl_conf_groups(conf, groups);
@@ -252,15 +257,7 @@ void
 mbed_conf_pkcs1(struct mbedtls_ssl_config *conf)
 {
 #if MBEDTLS_VERSION_MAJOR >= 3
-	static const uint16_t signatures[] = {
-	    MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256,
-	    MBEDTLS_TLS1_3_SIG_ECDSA_SECP384R1_SHA384,
-	    MBEDTLS_TLS1_3_SIG_ECDSA_SECP521R1_SHA512,
-	    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA256,
-	    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA384,
-	    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA512,
-	    MBEDTLS_TLS1_3_SIG_NONE,
-	};
+	static const uint16_t signatures[] = {SIGNATURES_NOT_PSS, MBEDTLS_TLS1_3_SIG_NONE};
 
 	mbedtls_ssl_conf_sig_algs(conf, signatures);
 	mbedtls_ssl_conf_max_tls_version(conf, MBEDTLS_SSL_VERSION_TLS1_2);
