@@ -403,7 +403,9 @@ tun_netns_fd(const struct tun *t)
 size_t
 tun_largest(const struct tun *t)
 {
-	return largest(t);
+	size_t waits = segment_len(&t->cut); /* read while the MTU was larger, perhaps */
+
+	return waits > largest(t) ? waits : largest(t);
 }
 
 /* --- from the device ---------------------------------------------------------------------------------------------- */

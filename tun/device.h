@@ -40,7 +40,8 @@ void tun_addresses(const struct tun *t, struct addr *local, struct addr *peer); 
 int tun_fd(const struct tun *t);
 int tun_netns_fd(const struct tun *t);
 
-/* Bytes of the largest packet: the configured MTU, or the device's where somebody made that larger. */
+/* Bytes of the largest packet: the configured MTU, or the device's where somebody made that larger; no less than what
+ * tun_read() would give next. */
 size_t tun_largest(const struct tun *t);
 
 /* Gives one packet of the device's that passes packet_check(): *len > 0. The kernel's large packets come out in pieces

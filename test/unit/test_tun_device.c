@@ -606,6 +606,34 @@ mtu_is_followed(void **state)
 	close(s);
 }
 
+/* A packet that was read waits for room. Its size goes on to be said when the MTU has shrunk meanwhile: whoever asks
+ * for so much gets it, and does not ask for ever. */
+static void
+a_waiting_packet_is_given(void **state)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
+	static uint8_t pkt[65536], data[5000];
+	struct err e = ERR_NONE;
+	size_t len = 0;
+	int s;
+
+	(void)state;
+	assert_int_equal(set("169.254.0.2", "192.168.48.46", &e), 0);
+	assert_int_equal(inet_pton(AF_INET, "192.168.48.46", &to.sin_addr), 1);
+	s = udp("169.254.0.2");
+	assert_int_equal(fixture_sh("ip -n " NS " link set " DEV " mtu 9000"), 0);
+	assert_int_equal(sendto(s, data, sizeof(data), 0, (struct sockaddr *)&to, sizeof(to)), sizeof(data));
+	assert_int_equal(tun_read(tun, pkt, MTU, &len), -EMSGSIZE);
+	assert_int_equal(fixture_sh("ip -n " NS " link set " DEV " mtu 1400"), 0);
+	/* one that is too large lets the device be asked */
+	assert_int_equal(tun_write(tun, pkt, datagram(pkt, "192.168.48.46", "169.254.0.2", 9000 - 27)), 0);
+	assert_int_equal(tun_largest(tun), sizeof(data) + 28);
+	assert_int_equal(tun_read(tun, pkt, tun_largest(tun), &len), 0);
+	assert_int_equal(len, sizeof(data) + 28);
+	assert_int_equal(tun_largest(tun), MTU);
+	close(s);
+}
+
 /* The promise in a SYN is brought down to what fits the device at that moment. */
 static void
 syn_is_clamped(void **state)
@@ -822,6 +850,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(large_packets_are_cut, setup, teardown),
 	    cmocka_unit_test_setup_teardown(segments_are_joined, setup, teardown),
 	    cmocka_unit_test_setup_teardown(mtu_is_followed, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_waiting_packet_is_given, setup, teardown),
 	    cmocka_unit_test_setup_teardown(syn_is_clamped, setup, teardown),
 	    cmocka_unit_test_setup_teardown(pieces_go_with_their_address, setup, teardown),
 	    cmocka_unit_test_setup_teardown(silent, setup, teardown),
