@@ -147,7 +147,20 @@ op_executor(void *ctx, bool apply)
 static int
 op_settle(void *ctx, struct err *e)
 {
-	return device_settle(((struct box *)ctx)->device, e);
+	return device_settle_changed(((struct box *)ctx)->device, e);
+}
+
+static bool
+op_enough(void *ctx)
+{
+	return device_is_slow(((struct box *)ctx)->device);
+}
+
+static bool
+op_can_prove(void *ctx, const struct tree *t)
+{
+	(void)ctx;
+	return device_names_manager(t);
 }
 
 static void
@@ -187,6 +200,7 @@ op_verdict(void *ctx, const struct receipt *r)
 	struct box *b = ctx;
 
 	(void)r;
+	device_forget_changed(b->device);
 	b->seen->verdicts++;
 	b->seen->phase |= BOX_TOLD;
 }
@@ -224,12 +238,14 @@ open_install(struct box *b, struct err *e)
 	    .running = op_running,
 	    .executor = op_executor,
 	    .settle = op_settle,
+	    .enough = op_enough,
 	    .line = op_line,
 	    .test_begin = op_test_begin,
 	    .test_end = op_test_end,
 	    .verdict = op_verdict,
 	    .reboot_wanted = op_reboot_wanted,
 	    .reboot = op_reboot,
+	    .can_prove = op_can_prove,
 	    .wall_s = op_wall_s,
 	};
 	char boot[16];
@@ -244,6 +260,15 @@ static int
 start(struct box *b, struct err *e)
 {
 	const struct device_ops ops = {.ctx = b, .changed = on_changed, .other = on_other};
+	const struct apply_options host = {
+	    .system = true,
+	    .resolv_conf = SYSTEM_HOST "/resolv.conf",
+	    .localtime = SYSTEM_HOST "/localtime",
+	    .zoneinfo = "/usr/share/zoneinfo",
+	    .run_dir = SYSTEM_RUN,
+	    .handler_dir = SYSTEM_HOST "/handlers",
+	    .handler_user = "root",
+	};
 	const char *dir = b->plan->state_dir;
 	struct err why = ERR_NONE;
 	bool applied = false;
@@ -254,7 +279,7 @@ start(struct box *b, struct err *e)
 	if (!rc)
 		rc = store_open(dir, b->plan->schema, &b->store, e);
 	if (!rc)
-		rc = apply_new(true, &b->apply, e);
+		rc = apply_new(&host, &b->apply, e);
 	if (!rc)
 		rc = device_new(b->plan->schema, b->store, b->apply, &ops, NULL, NULL, &b->device, e);
 	if (!rc)
@@ -310,8 +335,11 @@ turn(struct box *b)
 		b->seen->reboot = true;
 		return false;
 	}
+	device_turn(b->device);
 	if (install_busy(b->in)) {
 		install_step(b->in, b->now);
+		if (!install_busy(b->in))
+			device_rest(b->device);
 	} else if ((s == INSTALL_TESTING && b->plan->up) || (s == INSTALL_RETESTING && b->plan->up_in_retest)) {
 		b->seen->phase |= BOX_SESSION;
 		install_on_session(b->in, MANAGER, b->now);

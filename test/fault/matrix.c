@@ -738,7 +738,8 @@ make_base(struct worker *w)
 	static const struct story rest = {"base", BOX_TO_THE_END, true, true};
 
 	w->story = &rest;
-	if (mkdir("/run/faults", 0700) || mkdir(STATE, 0700) || mkdir(BASE, 0700))
+	if (mkdir("/run/faults", 0700) || mkdir(STATE, 0700) || mkdir(BASE, 0700) || mkdir(SYSTEM_HOST, 0755) ||
+	    mkdir(SYSTEM_RUN, 0755))
 		die(STATE);
 	put_text(LOG, "");
 	put_text(STATE "/sys_config.conf", box_saved);

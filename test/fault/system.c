@@ -142,7 +142,7 @@ system_boot(void)
 {
 	reset_promotion();
 	run_ip(BATCH_BOOT, NULL, 0);
-	if (sethostname("booted", 6))
+	if (sethostname("booted", 6) || (unlink(SYSTEM_RUN "/hostname.before-fgfmd") && errno != ENOENT))
 		die("host name");
 }
 

@@ -11,6 +11,10 @@ struct tree;
 
 enum { SYSTEM_TEXT = 8192 };
 
+/* Files of the host, which a boot leaves as they are, and a folder that a boot empties. */
+#define SYSTEM_HOST "/run/faults/host"
+#define SYSTEM_RUN "/run/faults/run"
+
 /* Enters namespaces of its own (network, names, mounts) with an empty /run and the devices wan1 and lan1. Ends the
  * program when it cannot: a test that cannot run must not look as if it had. */
 void system_enter(void);
