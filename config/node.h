@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "config/tree.h"
+
 struct err;
 struct packed;
 struct schema;
@@ -54,9 +56,6 @@ struct tree {
 
 /* A new entry without values, in no table; singletons below it have their entry. NULL: no memory. */
 struct entry *entry_new(const struct schema_table *s, const char *key);
-/* A deep copy, in no table, with another key unless `key` is NULL. NULL: no memory. */
-struct entry *entry_copy(const struct entry *e, const char *key);
-void entry_free(struct entry *e); /* NULL-safe; only of an entry in no table */
 
 /* The stored value, or NULL. */
 const struct value *entry_stored(const struct entry *e, const struct schema_attr *a);

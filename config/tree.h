@@ -52,6 +52,10 @@ const struct entry *entry_child_first(const struct entry *e, const char *table);
 /* Deep comparison of two entries of one table; either may be NULL. */
 bool entry_equal(const struct entry *a, const struct entry *b);
 
+/* A deep copy that stands in no table, with another key unless `key` is NULL. NULL: no memory. */
+struct entry *entry_copy(const struct entry *e, const char *key);
+void entry_free(struct entry *e); /* NULL-safe; only of an entry in no table */
+
 /* Changing from code, with the same checks as `set` and its commit (type, range, reference), but an entry need not be
  * complete. Creates the entry where needed; `key` of a singleton is "" or NULL. No values: the default (`unset`).
  * Returns CLI_OK or a code with its reason in `e`. */
