@@ -19,6 +19,10 @@ struct netlink;
 int netlink_open(int netns_fd, struct netlink **out, struct err *e);
 void netlink_free(struct netlink *n); /* NULL-safe */
 
+/* How many requests stayed without an answer, or met a kernel without memory, each time they were made: for a passing
+ * reason, that is, and whether they were carried out is not known. */
+uint64_t netlink_unanswered(const struct netlink *n);
+
 struct link_facts {
 	int ifindex;
 	char name[16];

@@ -31,6 +31,7 @@ struct netlink {
 	bool lost;      /* it or its answer did not get through */
 	int error;      /* the kernel's -errno, or 0 */
 	char said[128]; /* the kernel's sentence, or "" */
+	uint64_t unanswered;
 };
 
 static int
@@ -257,6 +258,12 @@ forget_answers(const struct netlink *n)
 		;
 }
 
+static bool
+is_passing(int rc)
+{
+	return rc == -EINTR || rc == -ENOMEM || rc == -ENOBUFS;
+}
+
 /* A dump that was disturbed is asked for again. So is what did not get through, for want of memory or room: whether the
  * kernel has done it is not known then, and what is there already, or gone already, is no error. */
 int
@@ -276,10 +283,18 @@ request_run(struct netlink *n, struct nl_msg *msg, request_fn *fn, void *ctx)
 		if (n->lost)
 			forget_answers(n);
 	}
+	if (n->lost || is_passing(rc))
+		n->unanswered++;
 	n->fn = NULL;
 	n->ctx = NULL;
 	nlmsg_free(msg);
 	return rc;
+}
+
+uint64_t
+netlink_unanswered(const struct netlink *n)
+{
+	return n->unanswered;
 }
 
 int

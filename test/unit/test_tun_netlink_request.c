@@ -151,10 +151,15 @@ many_calls_fail(void **state)
 	(void)state;
 	assert_int_equal(addr_parse_prefix("192.0.2.1/24", &a), 0);
 	fail_calls(1, 1000, ENOBUFS);
+	assert_int_equal(netlink_unanswered(nl), 0);
 	assert_int_equal(netlink_addr_add(nl, "wan1", &a, &e), -ENOMEM);
+	assert_int_equal(netlink_unanswered(nl), 1);
 	assert_true(fault.calls < 100);
 	assert_false(has_address(&a));
 	assert_int_equal(netlink_link(nl, "wan1", &f, &e), 0);
+	/* a refusal is an answer */
+	assert_int_equal(netlink_link(nl, "nobody0", &f, &e), -ENODEV);
+	assert_int_equal(netlink_unanswered(nl), 1);
 }
 
 int
