@@ -111,6 +111,7 @@ on_network_change(void *ctx, const char *what)
 		   apply_link(a->apply, device_running(a->device), name, &e)) {
 		log_say(LOG_LEVEL_WARNING, "interface %s: %s", name, e.text);
 	}
+	agent_install_touch(a); /* something may be owed to the system */
 	uplink_kick(a->uplink);
 }
 

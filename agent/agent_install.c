@@ -33,6 +33,17 @@ agent_install_touch(struct agent *a)
 	if (install_busy(a->install))
 		loop_task_soon(a->install_task);
 	loop_timer_at(a->install_timer, install_deadline(a->install));
+	/* an install that runs its scripts settles itself what it leaves */
+	loop_timer_at(a->settle_timer, install_busy(a->install) ? MONO_NEVER : device_deadline(a->device));
+}
+
+static void
+on_settle_timer(void *ctx)
+{
+	struct agent *a = ctx;
+
+	device_tick(a->device, clock_mono());
+	agent_install_touch(a);
 }
 
 static void
@@ -91,11 +102,11 @@ op_running(void *ctx)
 }
 
 static struct exec *
-op_executor(void *ctx, bool apply)
+op_executor(void *ctx, enum install_means means)
 {
 	struct agent *a = ctx;
 
-	return device_executor(a->device, apply);
+	return device_executor(a->device, means);
 }
 
 static int
@@ -307,9 +318,10 @@ agent_open_install(struct agent *a, struct err *e)
 		return rc;
 	files.boot_id = boot_id;
 	a->install_timer = loop_timer_new(a->loop, on_install_timer, a);
+	a->settle_timer = loop_timer_new(a->loop, on_settle_timer, a);
 	a->uptime_timer = loop_timer_new(a->loop, on_uptime, a);
 	a->install_task = loop_task_new(a->loop, on_install_task, a);
-	if (!a->install_timer || !a->uptime_timer || !a->install_task)
+	if (!a->install_timer || !a->settle_timer || !a->uptime_timer || !a->install_task)
 		return err_sys(e, -ENOMEM, "install");
 	rc = install_new(&files, a->store, a->receipts, a->reboots, &ops, &a->install, e);
 	if (rc)
@@ -338,6 +350,7 @@ agent_close_install(struct agent *a)
 	install_free(a->install);
 	a->install = NULL;
 	loop_timer_free(a->install_timer);
+	loop_timer_free(a->settle_timer);
 	loop_timer_free(a->uptime_timer);
 	loop_task_free(a->install_task);
 }

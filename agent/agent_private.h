@@ -60,7 +60,8 @@ struct agent {
 	bool tunnel_said;                         /* the event that it is up is out */
 
 	/* time and work of our own */
-	struct loop_timer *install_timer, *uptime_timer, *stop_timer, *admit_timer, *creds_timer, *control_timer;
+	struct loop_timer *install_timer, *settle_timer, *uptime_timer, *stop_timer, *admit_timer, *creds_timer,
+	    *control_timer;
 	struct loop_task *install_task, *changed_task, *results_task, *idle_task;
 	mono_t uptime_counted;
 

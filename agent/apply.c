@@ -58,6 +58,7 @@ apply_free(struct apply *a)
 {
 	if (!a)
 		return;
+	apply_owed_clear(a);
 	apply_route_forget(a);
 	handlers_free(a->handlers);
 	netlink_free(a->nl);
@@ -88,14 +89,14 @@ interface_and_rest(struct apply *a, const struct change *c, struct err *e)
 /* Appliers in the order of a start: routes need their interfaces. `alone` is the one for a single change. */
 static const struct part {
 	const char *applied_by;
-	int (*with_all)(struct apply *a, const struct change *c, struct err *e);
-	int (*alone)(struct apply *a, const struct change *c, struct err *e);
+	bool files; /* what it writes are files */
+	apply_fn *with_all, *alone;
 	int (*drift)(struct apply *a, const struct entry *en, const struct drift *d, struct err *e);
 } parts[] = {
-    {"global", apply_global_change, apply_global_change, apply_global_drift},
-    {"interface", apply_interface_change, interface_and_rest, apply_interface_drift},
-    {"route", apply_route_change, apply_route_change, apply_route_drift},
-    {"dns", apply_dns_change, apply_dns_change, apply_dns_drift},
+    {"global", true, apply_global_change, apply_global_change, apply_global_drift},
+    {"interface", false, apply_interface_change, interface_and_rest, apply_interface_drift},
+    {"route", false, apply_route_change, apply_route_change, apply_route_drift},
+    {"dns", true, apply_dns_change, apply_dns_change, apply_dns_drift},
 };
 
 enum { PARTS = sizeof(parts) / sizeof(*parts) };
@@ -107,6 +108,14 @@ part_of(const struct schema_table *table)
 		if (!strcmp(parts[i].applied_by, table->applied_by))
 			return &parts[i];
 	return NULL;
+}
+
+apply_fn *
+apply_fn_of(const struct schema_table *table)
+{
+	const struct part *p = part_of(table);
+
+	return p ? p->alone : NULL;
 }
 
 bool
@@ -128,7 +137,8 @@ apply_change(struct apply *a, const struct change *c, struct err *e)
 	const struct part *p = part_of(c->table);
 
 	if (p)
-		return p->alone(a, c, e);
+		return apply_owing(a, p->alone, p->files, c, e);
+	a->last_owed = false;
 	return is_for_handlers(c->table) ? handlers_change(a->handlers, c, e) : CLI_OK;
 }
 
@@ -156,10 +166,9 @@ with_handler(struct apply *a, const struct change *c, struct err *e)
 	return c->table->singleton && !speaks(c->new) ? CLI_OK : handlers_change(a->handlers, c, e);
 }
 
-typedef int change_fn(struct apply *a, const struct change *c, struct err *e);
-
 static int
-whole_table(struct apply *a, change_fn *fn, const struct tree *t, const struct schema_table *table, struct err *e)
+whole_table(struct apply *a, const struct part *p, const struct tree *t, const struct schema_table *table,
+	    struct err *e)
 {
 	int failed = 0;
 
@@ -167,7 +176,7 @@ whole_table(struct apply *a, change_fn *fn, const struct tree *t, const struct s
 		const struct change c = {.table = table, .key = entry_key(en), .new = en, .tree = t};
 		struct err why = ERR_NONE;
 
-		if (fn(a, &c, &why) == CLI_OK)
+		if ((p ? apply_owing(a, p->with_all, p->files, &c, &why) : with_handler(a, &c, &why)) == CLI_OK)
 			continue;
 		log_say(LOG_LEVEL_ERROR, "%s %s: %s", table->path, c.key, why.text);
 		if (!failed++ && e)
@@ -187,9 +196,9 @@ apply_all(struct apply *a, const struct tree *t, struct err *e)
 			const struct schema_table *table = schema_at(s, i);
 
 			if (p < PARTS && part_of(table) == &parts[p])
-				failed += whole_table(a, parts[p].with_all, t, table, failed ? NULL : e);
+				failed += whole_table(a, &parts[p], t, table, failed ? NULL : e);
 			else if (p == PARTS && is_for_handlers(table) && handlers_have(a->handlers, table))
-				failed += whole_table(a, with_handler, t, table, failed ? NULL : e);
+				failed += whole_table(a, NULL, t, table, failed ? NULL : e);
 		}
 	}
 	return failed;
@@ -214,26 +223,31 @@ on_missing(void *ctx, const struct apply_difference *x)
 			x->expected, x->found);
 }
 
+/* What hangs on a device: VLANs, then the routes through it. */
+static int
+link_and_rest(struct apply *a, const struct change *c, struct err *e)
+{
+	int rc = CLI_OK;
+
+	if (c->new)
+		rc = apply_interface_change(a, c, e);
+	if (rc == CLI_OK && c->new)
+		rc = apply_interface_vlans(a, c->tree, c->key, e);
+	return rc == CLI_OK ? apply_routes_through(a, c->tree, c->key, false, e) : rc;
+}
+
 int
 apply_link(struct apply *a, const struct tree *t, const char *name, struct err *e)
 {
+	const struct schema_table *table = schema_find(tree_schema(t), INTERFACES);
 	const struct entry *en = tree_entry(t, INTERFACES, name);
-	int rc;
+	/* old and new alike: nothing is taken away, what is missing comes */
+	const struct change c = {.table = table, .key = name, .old = en, .new = en, .tree = t};
+	const struct drift d = {.table = INTERFACES, .fn = on_missing};
 
-	if (en) {
-		/* old and new alike: nothing is taken away, what is missing comes */
-		const struct change c = {
-		    .table = entry_table(en), .key = entry_key(en), .old = en, .new = en, .tree = t};
-		const struct drift d = {.table = c.table->path, .fn = on_missing};
-
+	if (en)
 		(void)apply_interface_drift(a, en, &d, NULL);
-		rc = apply_interface_change(a, &c, e);
-		if (rc == CLI_OK)
-			rc = apply_interface_vlans(a, t, name, e);
-		if (rc != CLI_OK)
-			return rc;
-	}
-	return apply_routes_through(a, t, name, false, e);
+	return apply_owing(a, link_and_rest, false, &c, e);
 }
 
 /* --- handlers ----------------------------------------------------------------------------------------------------- */

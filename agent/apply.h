@@ -8,6 +8,7 @@
 #define AGENT_APPLY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct apply;
 struct change;
@@ -51,6 +52,17 @@ bool apply_is_own(const struct schema_table *table);
  * are applied (again), and what was missing is logged. CLI_OK, or the first code. What is in force already makes no
  * event. */
 int apply_link(struct apply *a, const struct tree *t, const char *name, struct err *e);
+
+/* What did not come about for a passing reason (no memory in the kernel, a full disk) may be half done, and is owed:
+ * remembered by whichever of the calls above met it. apply_pay() brings those entries in line with the tree as it is by
+ * then, takes away what a refused change may have left behind, and returns how many are still owed, the first one's
+ * reason in `e`. A handler's table never is: a program that fails is not started again by itself. */
+size_t apply_owed(const struct apply *a);
+size_t apply_pay(struct apply *a, const struct tree *t, struct err *e);
+/* The last change that failed is owed. */
+bool apply_will_be_paid(const struct apply *a);
+/* Gives up, and says in the log which entries may be other than the configuration says. */
+void apply_write_off(struct apply *a);
 
 /* Programs in the handler directory apply tables nobody else does. One is started at the first change of its table, is
  * told of each change, whose result is its answer, and ends at apply_rest(): once an install, a revert or a command of

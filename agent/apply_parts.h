@@ -32,7 +32,21 @@ struct apply {
 		const struct schema_table *table;
 		uint64_t revision; /* of the tree when they were counted */
 	} asked;
+	struct owed *owed; /* owned: the oldest first */
+	bool last_owed;    /* the last change that failed is among them */
+	bool paying, still_open;
 };
+
+/* One change by one of the appliers: CLI_OK, or a code with its reason. */
+typedef int apply_fn(struct apply *a, const struct change *c, struct err *e);
+
+/* apply_owed.c. Makes a change, and remembers it when it may be half done: a request was not answered, or `files` and
+ * one could not be written. */
+int apply_owing(struct apply *a, apply_fn *fn, bool files, const struct change *c, struct err *e);
+void apply_owed_clear(struct apply *a);
+
+/* The applier of a table for a single change, which takes along what stands on it; NULL: it is not the agent's. */
+apply_fn *apply_fn_of(const struct schema_table *table);
 
 void apply_route_forget(struct apply *a); /* frees what was counted */
 

@@ -245,6 +245,9 @@ exchange(struct apply *a, const struct change *c, const struct wish *from, const
 		rc = add_route(a->nl, &to->route, e);
 	if (!rc && leave)
 		rc = netlink_route_del(a->nl, &from->route, e);
+	/* whether it is gone is not known when the kernel did not say */
+	if (rc && leave && !waits(a->nl, &from->route))
+		(void)add_route(a->nl, &from->route, NULL);
 	if (rc && add && !had && !same && !count_asked(a, c, from, to, true) && !shared(a, to, &to->route))
 		(void)netlink_route_del(a->nl, &to->route, NULL);
 	return rc;

@@ -37,6 +37,8 @@ struct device {
 	struct touched *touched;
 	size_t touched_count, touched_room;
 	bool touched_all; /* there was no memory to say which */
+	mono_t settle_at; /* next try of what is owed; known once there was a first one */
+	unsigned settle_tries;
 };
 
 int
@@ -169,6 +171,9 @@ device_settle_changed(struct device *d, struct err *e)
 		return device_settle(d, e);
 	if (d->touched_count)
 		qsort(d->touched, d->touched_count, sizeof(*d->touched), compare_touched);
+	/* first, so that nothing of a change that failed stays */
+	if (apply_owed(d->apply) && apply_pay(d->apply, d->running, e))
+		failed++;
 	for (size_t i = 0; i < d->touched_count; i++) {
 		const struct touched *t = &d->touched[i];
 		struct err why = ERR_NONE;
@@ -183,6 +188,45 @@ device_settle_changed(struct device *d, struct err *e)
 	}
 	device_forget_changed(d);
 	return failed;
+}
+
+static int64_t
+settle_delay_ms(unsigned tries)
+{
+	return tries < 6 ? (int64_t)SETTLE_MIN_MS << tries : SETTLE_MAX_MS;
+}
+
+/* The first try comes at once. */
+mono_t
+device_deadline(const struct device *d)
+{
+	if (!d->apply || !apply_owed(d->apply))
+		return MONO_NEVER;
+	return d->settle_tries ? d->settle_at : (mono_t){0};
+}
+
+void
+device_tick(struct device *d, mono_t now)
+{
+	struct err e = ERR_NONE;
+	size_t before, left;
+
+	if (!mono_due(device_deadline(d), now))
+		return;
+	before = apply_owed(d->apply);
+	left = apply_pay(d->apply, d->running, &e);
+	if (!left) {
+		log_say(LOG_LEVEL_NOTICE,
+			"the system is as the configuration says: what was left of %zu changes is done", before);
+	} else if (d->settle_tries == SETTLE_TRIES) {
+		apply_write_off(d->apply);
+		left = 0;
+	} else if (!d->settle_tries) {
+		log_say(LOG_LEVEL_WARNING, "%zu changes are not in the system yet and are tried again, the first: %s",
+			left, e.text);
+	}
+	d->settle_at = mono_in(now, settle_delay_ms(d->settle_tries));
+	d->settle_tries = left ? d->settle_tries + 1 : 0;
 }
 
 int
@@ -268,6 +312,16 @@ on_apply(void *ctx, const struct change *c, struct err *e)
 	return rc;
 }
 
+/* It is owed, and device_tick() sees to it. */
+static int
+on_apply_again(void *ctx, const struct change *c, struct err *e)
+{
+	const struct device *d = ctx;
+	int rc = on_apply(ctx, c, e);
+
+	return rc != CLI_OK && d->apply && apply_will_be_paid(d->apply) ? CLI_OK : rc;
+}
+
 static int
 on_memory(void *ctx, const struct change *c, struct err *e)
 {
@@ -295,10 +349,14 @@ on_other(void *ctx, size_t argc, const char *const argv[], struct buf *out, stru
 }
 
 struct exec *
-device_executor(struct device *d, bool apply)
+device_executor(struct device *d, enum install_means means)
 {
-	struct exec_ops ops = {
-	    .apply = apply ? on_apply : on_memory, .other = on_other, .changed = on_changed, .ctx = d};
+	static int (*const apply[])(void *ctx, const struct change *c, struct err *e) = {
+	    [INSTALL_MEMORY] = on_memory,
+	    [INSTALL_SYSTEM] = on_apply,
+	    [INSTALL_SYSTEM_AGAIN] = on_apply_again,
+	};
+	const struct exec_ops ops = {.apply = apply[means], .other = on_other, .changed = on_changed, .ctx = d};
 
 	return exec_new(d->running, &ops, false);
 }
@@ -323,7 +381,7 @@ static int
 run_applied(struct device *d, const char *name, const char *text, size_t len, bool go_on, struct err *e)
 {
 	struct script *script = NULL;
-	struct exec *x = device_executor(d, true);
+	struct exec *x = device_executor(d, INSTALL_SYSTEM);
 	int rc = x ? script_parse(name, text, len, &script, e) : err_sys(e, -ENOMEM, "%s", name);
 	int failed = rc;
 

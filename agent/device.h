@@ -11,8 +11,10 @@
 #include <stddef.h>
 
 #include "agent/apply.h"
+#include "base/clock.h"
 #include "config/checksum.h"
 #include "config/load.h"
+#include "rollback/install.h"
 
 struct buf;
 struct change;
@@ -54,6 +56,13 @@ int device_settle(struct device *d, struct err *e);
 int device_settle_changed(struct device *d, struct err *e);
 void device_forget_changed(struct device *d);
 
+/* What these two and the executors could not bring about for a passing reason (apply_pay()) is tried again:
+ * device_tick() when device_deadline() is due, at longer and longer intervals, until it has come about or was in vain
+ * SETTLE_TRIES times. MONO_NEVER: nothing is owed. The log tells the beginning and the end. */
+enum { SETTLE_MIN_MS = 1000, SETTLE_MAX_MS = 64 * 1000, SETTLE_TRIES = 12 };
+mono_t device_deadline(const struct device *d);
+void device_tick(struct device *d, mono_t now);
+
 /* Where the running system differs from the running tree. CLI_OK or CLI_FAILED, as apply_drift(). */
 int device_drift(struct device *d, apply_drift_fn *fn, void *ctx, struct err *e);
 
@@ -64,8 +73,8 @@ void device_turn(struct device *d);
 bool device_is_slow(const struct device *d);
 void device_say_kept(struct device *d);
 
-/* An executor for an install's scripts, with the appliers or without; the caller frees it. NULL: no memory. */
-struct exec *device_executor(struct device *d, bool apply);
+/* An executor for an install's scripts; the caller frees it. NULL: no memory. */
+struct exec *device_executor(struct device *d, enum install_means means);
 
 /* What an operator's shell puts into its own executor's hooks: applies one committed change and remembers that it has
  * to be saved. */

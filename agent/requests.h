@@ -30,7 +30,7 @@ struct requests {
 	void *ctx;
 
 	/* the rooms of the single requests */
-	size_t scripts_held; /* bytes of all scripts that are being received: two of the largest together */
+	size_t scripts_held;            /* bytes of all scripts that are being received: two of the largest together */
 	struct put_config *put_config;  /* the exchange whose install is pending; NULL: none, or its channel is gone */
 	struct put_config *verdict_out; /* a verdict is on its way on the install's own channel; NULL: none */
 	struct session *result_session; /* where a put_install_result is under way, or was refused; NULL: none */

@@ -313,11 +313,11 @@ step_revert(struct install *in, mono_t now)
 	if (job->back == BACK_UNSET)
 		job->back = BACK_RESTORE;
 	if (job->back == BACK_RESTORE) {
-		if (run_restore(in, true))
+		if (run_restore(in, INSTALL_SYSTEM))
 			return;
 		run_name_refused(in);
 		job->back = BACK_MEMORY;
-		if (run_restore(in, false))
+		if (run_restore(in, INSTALL_MEMORY))
 			return;
 	}
 	end_revert(in, now);

@@ -48,14 +48,18 @@ const char *install_state_name(enum install_state s); /* "idle", "journaled", â€
 
 enum install_script { INSTALL_SET, INSTALL_UNSET, INSTALL_RESTORE };
 
+/* What an executor works on. AGAIN: the system took these commands before the agent was started anew; what it cannot
+ * take now for a passing reason it takes later, and the command has not failed. */
+enum install_means { INSTALL_MEMORY, INSTALL_SYSTEM, INSTALL_SYSTEM_AGAIN };
+
 /* None of these may call back into the install, but for install_status() and install_deadline(). */
 struct install_ops {
 	void *ctx;
 
-	/* The running configuration (borrowed, changes while the executor runs), and an executor on it with the
-	 * appliers of the running system (`apply`), or without them: memory only. The caller frees the executor. */
+	/* The running configuration (borrowed, changes while the executor runs), and an executor on it, with or without
+	 * the appliers of the running system. The caller frees the executor. */
 	struct tree *(*running)(void *ctx);
-	struct exec *(*executor)(void *ctx, bool apply);
+	struct exec *(*executor)(void *ctx, enum install_means means);
 
 	/* Brings what executors have changed of the running system in line with the running tree (idempotent). Reports
 	 * what it could not do. */

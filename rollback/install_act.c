@@ -18,7 +18,7 @@ static void
 act_apply(struct install *in, mono_t now)
 {
 	in->job.in_memory = true;
-	if (run_start(in, INSTALL_SET, in->job.set, true)) {
+	if (run_start(in, INSTALL_SET, in->job.set, INSTALL_SYSTEM)) {
 		install_because(in, "no memory for the set script");
 		fail(in, now);
 	}
@@ -84,7 +84,7 @@ tell_test(const struct install *in, mono_t now)
 static void
 act_test(struct install *in, mono_t now)
 {
-	if (run_rebuild(in, true)) {
+	if (run_rebuild(in, INSTALL_SYSTEM_AGAIN)) {
 		install_because(in, "no memory to rebuild the configuration");
 		fail(in, now);
 		return;
@@ -115,7 +115,7 @@ act_commit(struct install *in, mono_t now)
 	struct err e = ERR_NONE;
 	bool renamed = false;
 	char who[128];
-	int rc = run_rebuild(in, true);
+	int rc = run_rebuild(in, INSTALL_SYSTEM_AGAIN);
 
 	if (rc) {
 		install_because(in, "save failed: no memory to rebuild the configuration");
@@ -141,12 +141,12 @@ act_revert(struct install *in)
 	log_say(LOG_LEVEL_WARNING, "install %s: rolling back: %s", in->job.head.id, in->job.cause);
 	run_stop(in);
 	/* without appliers: whatever part the system had taken is taken back by what follows, which is idempotent */
-	if (run_rebuild(in, false))
+	if (run_rebuild(in, INSTALL_MEMORY))
 		install_because(in, "no memory to rebuild the configuration");
 	in->job.any_manager = in->job.any_manager || is_operators(in) || changes_manager(in);
 	in->job.back = BACK_UNSET;
 	in->job.passes = 0;
-	if (run_start(in, INSTALL_UNSET, in->job.unset, true))
+	if (run_start(in, INSTALL_UNSET, in->job.unset, INSTALL_SYSTEM))
 		install_because(in, "no memory for the unset script");
 }
 

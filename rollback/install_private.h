@@ -74,18 +74,18 @@ void install_job_clear(struct install *in);
 int install_scripts(struct job *job, const struct journal_head *h, struct err *e);
 
 /* Starts a script with a new executor; -ENOMEM when there is none to be had. */
-int run_start(struct install *in, enum install_script which, const struct script *s, bool apply);
+int run_start(struct install *in, enum install_script which, const struct script *s, enum install_means means);
 /* Runs some of its commands. True when it is through. */
 bool run_slice(struct install *in);
 void run_stop(struct install *in);
 
 /* After a start of the agent: brings memory to what it was, saved configuration plus set script. */
-int run_rebuild(struct install *in, bool apply);
+int run_rebuild(struct install *in, enum install_means means);
 
 /* Starts the commands that lead from the running to the saved tree. False: there are none; or, of those with the
  * system, one pass more would be of no use. What the system refuses in the order of the one pass it may take in the
  * next. */
-bool run_restore(struct install *in, bool apply);
+bool run_restore(struct install *in, enum install_means means);
 
 /* Says in the log and in the cause which entries the system did not let go back. */
 void run_name_refused(struct install *in);

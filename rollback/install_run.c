@@ -40,13 +40,13 @@ run_stop(struct install *in)
 }
 
 int
-run_start(struct install *in, enum install_script which, const struct script *s, bool apply)
+run_start(struct install *in, enum install_script which, const struct script *s, enum install_means means)
 {
 	struct run *r = &in->job.run;
 
 	run_stop(in);
-	*r = (struct run){.which = which, .script = s, .memory_only = !apply};
-	r->exec = in->ops.executor(in->ops.ctx, apply);
+	*r = (struct run){.which = which, .script = s, .memory_only = means == INSTALL_MEMORY};
+	r->exec = in->ops.executor(in->ops.ctx, means);
 	return r->exec ? 0 : -ENOMEM;
 }
 
@@ -106,14 +106,14 @@ run_slice(struct install *in)
 }
 
 int
-run_rebuild(struct install *in, bool apply)
+run_rebuild(struct install *in, enum install_means means)
 {
 	struct job *job = &in->job;
 	int rc;
 
 	if (job->in_memory)
 		return 0;
-	rc = run_start(in, INSTALL_SET, job->set, apply);
+	rc = run_start(in, INSTALL_SET, job->set, means);
 	if (rc)
 		return rc;
 	while (job->run.next < script_count(job->set)) {
@@ -145,7 +145,7 @@ is_worth_it(struct job *job, size_t lines)
 }
 
 bool
-run_restore(struct install *in, bool apply)
+run_restore(struct install *in, enum install_means means)
 {
 	struct buf b = BUF_INIT(CONFIG_MAX_BYTES);
 	struct job *job = &in->job;
@@ -153,7 +153,7 @@ run_restore(struct install *in, bool apply)
 	size_t lines = 0;
 	int rc = diff_trees(in->ops.running(in->ops.ctx), job->saved, &b, &lines);
 
-	if (!rc && b.len && apply && !is_worth_it(job, lines)) {
+	if (!rc && b.len && means != INSTALL_MEMORY && !is_worth_it(job, lines)) {
 		buf_free(&b);
 		return false;
 	}
@@ -163,7 +163,7 @@ run_restore(struct install *in, bool apply)
 		rc = script_parse("restore", (const char *)buf_head(&b), b.len, &job->restore, &e);
 	}
 	if (!rc && b.len)
-		rc = run_start(in, INSTALL_RESTORE, job->restore, apply);
+		rc = run_start(in, INSTALL_RESTORE, job->restore, means);
 	if (rc)
 		install_because(in, "restoring what differs: %s", e.text[0] ? e.text : strerror(ENOMEM));
 	rc = rc || !b.len;

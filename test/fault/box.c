@@ -139,9 +139,9 @@ op_running(void *ctx)
 }
 
 static struct exec *
-op_executor(void *ctx, bool apply)
+op_executor(void *ctx, enum install_means means)
 {
-	return device_executor(((struct box *)ctx)->device, apply);
+	return device_executor(((struct box *)ctx)->device, means);
 }
 
 static int
@@ -344,12 +344,14 @@ turn(struct box *b)
 		b->seen->phase |= BOX_SESSION;
 		install_on_session(b->in, MANAGER, b->now);
 	} else {
-		mono_t next = install_deadline(b->in);
+		mono_t next = mono_min(install_deadline(b->in), device_deadline(b->device));
 
 		/* a disk that failed for good is asked for ever */
 		if (next.ms == MONO_NEVER.ms || (s == INSTALL_IDLE && ++b->idle_turns > IDLE_TURNS))
 			return false;
-		b->now = next;
+		if (mono_due(b->now, next))
+			b->now = next;
+		device_tick(b->device, b->now);
 		install_tick(b->in, b->now);
 	}
 	return true;

@@ -71,10 +71,10 @@ box_running(void *ctx)
 }
 
 static inline struct exec *
-box_executor(void *ctx, bool apply)
+box_executor(void *ctx, enum install_means means)
 {
 	(void)ctx;
-	return device_executor(box.device, apply);
+	return device_executor(box.device, means);
 }
 
 static inline int

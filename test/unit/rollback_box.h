@@ -153,11 +153,11 @@ box_running(void *ctx)
 }
 
 static inline struct exec *
-box_executor(void *ctx, bool apply)
+box_executor(void *ctx, enum install_means means)
 {
 	struct box *b = ctx;
 
-	return exec_new(b->running, apply ? &b->with_system : &b->memory_only, false);
+	return exec_new(b->running, means != INSTALL_MEMORY ? &b->with_system : &b->memory_only, false);
 }
 
 /* As the agent does it: entries of the configuration are put in place, nothing else is touched. */

@@ -1,6 +1,7 @@
 /* agent/device: the running configuration, what applies it, and the saved one. The system is a list of what it was told
  * to be. */
 // wrap: apply_change apply_all apply_again apply_rest apply_drift store_save
+// wrap: apply_owed apply_pay apply_write_off apply_will_be_paid
 #include "agent/device.h"
 
 #include <errno.h>
@@ -36,6 +37,8 @@ static struct {
 	int refuse_after;   /* … after so many were taken */
 	int applied, settled;
 	char again[256]; /* entries that were settled one by one */
+	size_t owed;     /* entries, and how many tries that takes */
+	int pays_needed, pays, written_off;
 	int rests;
 	int save_rc;
 	bool save_renamed;
@@ -63,6 +66,45 @@ __wrap_apply_again(struct apply *a, const struct tree *t, const struct schema_ta
 	assert_ptr_equal(t, device_running(box.device));
 	snprintf(sys.again + used, sizeof(sys.again) - used, "%s %s;", table->path, key);
 	return sys.refuse ? err_set(e, CLI_FAILED, "the system refuses it") : CLI_OK;
+}
+
+size_t __wrap_apply_owed(const struct apply *a);
+size_t __wrap_apply_pay(struct apply *a, const struct tree *t, struct err *e);
+void __wrap_apply_write_off(struct apply *a);
+bool __wrap_apply_will_be_paid(const struct apply *a);
+
+size_t
+__wrap_apply_owed(const struct apply *a)
+{
+	assert_ptr_equal(a, &sys);
+	return sys.owed;
+}
+
+size_t
+__wrap_apply_pay(struct apply *a, const struct tree *t, struct err *e)
+{
+	assert_ptr_equal(a, &sys);
+	assert_ptr_equal(t, device_running(box.device));
+	if (++sys.pays >= sys.pays_needed)
+		sys.owed = 0;
+	else
+		err_set(e, CLI_FAILED, "not yet");
+	return sys.owed;
+}
+
+void
+__wrap_apply_write_off(struct apply *a)
+{
+	assert_ptr_equal(a, &sys);
+	sys.owed = 0;
+	sys.written_off++;
+}
+
+bool
+__wrap_apply_will_be_paid(const struct apply *a)
+{
+	assert_ptr_equal(a, &sys);
+	return sys.owed > 0;
 }
 
 void
@@ -266,11 +308,11 @@ executors_apply_or_do_not(void **state)
 	struct err e = ERR_NONE;
 
 	(void)state;
-	assert_int_equal(run_with(device_executor(box.device, false), text), 0);
+	assert_int_equal(run_with(device_executor(box.device, INSTALL_MEMORY), text), 0);
 	assert_int_equal(sys.applied, 0);
 	assert_string_equal(box_get("system interface", "wan1", "alias"), "x");
 	assert_true(box.changed > 0);
-	assert_int_equal(run_with(device_executor(box.device, true),
+	assert_int_equal(run_with(device_executor(box.device, INSTALL_SYSTEM),
 				  "config system interface\nedit \"wan2\"\nset alias \"y\"\nend\n"),
 			 0);
 	assert_int_equal(sys.applied, 1);
@@ -278,7 +320,7 @@ executors_apply_or_do_not(void **state)
 	/* an install saves by itself, or not */
 	assert_int_equal(device_save_changes(box.device, "uid 0", &e), 0);
 	assert_true(fixture_contains("sys_config.conf", "second"));
-	assert_int_equal(run_with(device_executor(box.device, true), "execute reboot\n"), CLI_PARSE);
+	assert_int_equal(run_with(device_executor(box.device, INSTALL_SYSTEM), "execute reboot\n"), CLI_PARSE);
 	assert_int_equal(device_settle(box.device, &e), 3);
 	assert_int_equal(sys.settled, 1);
 }
@@ -294,12 +336,12 @@ only_the_changed_is_settled(void **state)
 	assert_int_equal(device_settle_changed(box.device, &e), 0);
 	assert_string_equal(sys.again, "");
 	assert_int_equal(shell("config system interface\nedit \"wan1\"\nset alias \"x\"\nnext\nend\n"), 0);
-	assert_int_equal(run_with(device_executor(box.device, true),
+	assert_int_equal(run_with(device_executor(box.device, INSTALL_SYSTEM),
 				  "config system interface\nedit \"wan2\"\nset alias \"y\"\nnext\nend\n"
 				  "config system global\nset hostname \"z\"\nend\n"
 				  "config system dm\nset rollback-allow-reboot enable\nend\n"),
 			 0);
-	assert_int_equal(run_with(device_executor(box.device, false),
+	assert_int_equal(run_with(device_executor(box.device, INSTALL_MEMORY),
 				  "config system interface\nedit \"wan2\"\nset alias \"second\"\nnext\n"
 				  "edit \"wan3\"\nset alias \"third\"\nnext\nend\n"),
 			 0);
@@ -313,11 +355,99 @@ only_the_changed_is_settled(void **state)
 	assert_int_equal(sys.settled, 0);
 	/* an install that is through has nothing left to settle */
 	sys.refuse = NULL;
-	assert_int_equal(run_with(device_executor(box.device, true), "config system global\nset hostname \"q\"\nend\n"),
-			 0);
+	assert_int_equal(
+	    run_with(device_executor(box.device, INSTALL_SYSTEM), "config system global\nset hostname \"q\"\nend\n"),
+	    0);
 	device_forget_changed(box.device);
 	assert_int_equal(device_settle_changed(box.device, &e), 0);
 	assert_string_equal(sys.again, "");
+}
+
+/* In virtual time: at once, then at longer and longer intervals; not a wake-up more. */
+static void
+what_is_owed_is_tried_again(void **state)
+{
+	static const int64_t waits_ms[] = {1000, 2000, 4000, 8000, 16000, 32000, 64000, 64000};
+	enum { WAITS = sizeof(waits_ms) / sizeof(*waits_ms) };
+	mono_t now = {1000 * 1000};
+
+	(void)state;
+	assert_true(device_deadline(box.device).ms == MONO_NEVER.ms);
+	device_tick(box.device, now);
+	assert_int_equal(sys.pays, 0);
+	sys.owed = 2;
+	sys.pays_needed = WAITS + 1;
+	assert_true(mono_due(device_deadline(box.device), now));
+	for (int i = 0; i < WAITS; i++) {
+		device_tick(box.device, now);
+		assert_int_equal(sys.pays, i + 1);
+		assert_int_equal(mono_left_ms(device_deadline(box.device), now), waits_ms[i]);
+		device_tick(box.device, mono_in(now, waits_ms[i] - 1));
+		assert_int_equal(sys.pays, i + 1);
+		now = device_deadline(box.device);
+	}
+	device_tick(box.device, now);
+	assert_true(device_deadline(box.device).ms == MONO_NEVER.ms);
+	/* the next time begins anew */
+	sys.owed = 1;
+	sys.pays_needed = 100;
+	device_tick(box.device, now);
+	assert_int_equal(mono_left_ms(device_deadline(box.device), now), SETTLE_MIN_MS);
+	assert_int_equal(sys.written_off, 0);
+}
+
+/* "An impossible revert retried for ever" is what others do. */
+static void
+not_for_ever(void **state)
+{
+	mono_t now = {1000};
+
+	(void)state;
+	sys.owed = 1;
+	sys.pays_needed = 1000;
+	for (int i = 0; i < SETTLE_TRIES; i++) {
+		device_tick(box.device, now);
+		assert_int_equal(sys.written_off, 0);
+		now = device_deadline(box.device);
+	}
+	device_tick(box.device, now);
+	assert_int_equal(sys.written_off, 1);
+	assert_true(device_deadline(box.device).ms == MONO_NEVER.ms);
+}
+
+/* A revert does not leave it to later. */
+static void
+a_revert_settles_what_is_owed(void **state)
+{
+	struct err e = ERR_NONE;
+
+	(void)state;
+	sys.owed = 1;
+	assert_int_equal(device_settle_changed(box.device, &e), 0);
+	assert_int_equal(sys.pays, 1);
+	assert_int_equal(device_settle_changed(box.device, &e), 0);
+	assert_int_equal(sys.pays, 1);
+	sys.owed = 1;
+	sys.pays_needed = 10;
+	assert_int_equal(device_settle_changed(box.device, &e), 1);
+	assert_string_equal(e.text, "not yet");
+}
+
+/* What the system had taken before a start of the agent is not refused for a passing reason. */
+static void
+what_was_taken_before_is_taken_again(void **state)
+{
+	static const char text[] = "config system interface\nedit \"wan1\"\nset alias \"x\"\nnext\nend\n";
+
+	(void)state;
+	sys.refuse = "wan1";
+	assert_int_equal(run_with(device_executor(box.device, INSTALL_SYSTEM_AGAIN), text), CLI_FAILED);
+	assert_string_equal(box_get("system interface", "wan1", "alias"), "first");
+	sys.owed = 1;
+	assert_int_equal(run_with(device_executor(box.device, INSTALL_SYSTEM), text), CLI_FAILED);
+	assert_string_equal(box_get("system interface", "wan1", "alias"), "first");
+	assert_int_equal(run_with(device_executor(box.device, INSTALL_SYSTEM_AGAIN), text), 0);
+	assert_string_equal(box_get("system interface", "wan1", "alias"), "x");
 }
 
 /* Programs that apply tables end with the command that started them. */
@@ -533,6 +663,10 @@ main(void)
 	    cmocka_unit_test_setup_teardown(a_damaged_file_is_named, setup, teardown),
 	    cmocka_unit_test_setup_teardown(executors_apply_or_do_not, setup, teardown),
 	    cmocka_unit_test_setup_teardown(only_the_changed_is_settled, setup, teardown),
+	    cmocka_unit_test_setup_teardown(what_is_owed_is_tried_again, setup, teardown),
+	    cmocka_unit_test_setup_teardown(not_for_ever, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_revert_settles_what_is_owed, setup, teardown),
+	    cmocka_unit_test_setup_teardown(what_was_taken_before_is_taken_again, setup, teardown),
 	    cmocka_unit_test_setup_teardown(programs_rest, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_refused_change, setup, teardown),
 	    cmocka_unit_test_setup_teardown(checksums_follow_the_configuration, setup, teardown),
