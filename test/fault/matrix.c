@@ -496,6 +496,7 @@ static const struct fault {
     {SYS_getdents64, TRACE_FAIL, EIO},
     {SYS_sendmsg, TRACE_FAIL, ENOBUFS},
     {SYS_sendmsg, TRACE_FAIL, EPERM},
+    {SYS_sendmsg, TRACE_FAIL_BURST, ENOBUFS},
     {SYS_sendto, TRACE_FAIL, ENOBUFS},
     {SYS_recvmsg, TRACE_FAIL, ENOBUFS},
     {SYS_recvmsg, TRACE_FAIL, ENOMEM},
@@ -511,8 +512,15 @@ static const char *
 deed_name(enum trace_deed deed)
 {
 	static const char *const names[] = {
-	    "",           "killed", "fails", "fails, and all changes from then on", "does half", "does half and fails",
-	    "is not done"};
+	    [TRACE_NOTHING] = "",
+	    [TRACE_KILL] = "killed",
+	    [TRACE_FAIL] = "fails",
+	    [TRACE_FAIL_FROM] = "fails, and all changes from then on,",
+	    [TRACE_FAIL_BURST] = "fails, and some more,",
+	    [TRACE_SHORT] = "does half",
+	    [TRACE_TORN] = "does half and fails",
+	    [TRACE_LIE] = "is not done",
+	};
 
 	return names[deed];
 }

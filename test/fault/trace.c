@@ -45,6 +45,7 @@ struct tracer {
 	pid_t pid;
 	bool counting;
 	bool netlink[SOCKETS];
+	unsigned burst; /* calls that failed in it */
 	struct call call;
 };
 
@@ -358,6 +359,13 @@ fails_later(const struct trace_plan *p, const struct call *c)
 }
 
 static bool
+in_burst(const struct tracer *t, const struct call *c)
+{
+	return t->plan->deed == TRACE_FAIL_BURST && t->out->spoilers > t->plan->at && t->burst < TRACE_BURST &&
+	       c->kind == TRACE_NETLINK;
+}
+
+static bool
 is_struck(const struct tracer *t, const struct call *c)
 {
 	const struct trace_plan *p = t->plan;
@@ -366,7 +374,7 @@ is_struck(const struct tracer *t, const struct call *c)
 		return true;
 	if (p->deed == TRACE_NOTHING || p->deed == TRACE_KILL || p->deed == TRACE_LIE)
 		return false;
-	return t->out->spoilers == p->at || (t->out->spoilers > p->at && fails_later(p, c));
+	return t->out->spoilers == p->at || in_burst(t, c) || (t->out->spoilers > p->at && fails_later(p, c));
 }
 
 static void
@@ -379,6 +387,7 @@ spoil(struct tracer *t)
 	if (!t->out->struck)
 		describe(c, t->out->what);
 	t->out->struck = true;
+	t->burst++;
 	c->spoiled = p->deed != TRACE_SHORT;
 	if (half) {
 		c->len /= 2;

@@ -12,16 +12,18 @@
 
 struct disk_log;
 
-enum { TRACE_CALLS = 8192, TRACE_WHAT = 200 };
+/* TRACE_BURST: beyond what one request is tried again for. */
+enum { TRACE_CALLS = 8192, TRACE_WHAT = 200, TRACE_BURST = 16 };
 
 enum trace_deed {
 	TRACE_NOTHING,
-	TRACE_KILL,      /* SIGKILL once the n-th counted call has been done */
-	TRACE_FAIL,      /* the n-th call that can be spoiled is not done and fails */
-	TRACE_FAIL_FROM, /* so does every later one that would change a file */
-	TRACE_SHORT,     /* of the n-th, a write, half is done, and it says so */
-	TRACE_TORN,      /* of the n-th, a write, half is done, and it fails */
-	TRACE_LIE,       /* every call of one kind is not done and says that it was: for the test of the tests */
+	TRACE_KILL,       /* SIGKILL once the n-th counted call has been done */
+	TRACE_FAIL,       /* the n-th call that can be spoiled is not done and fails */
+	TRACE_FAIL_FROM,  /* so does every later one that would change a file */
+	TRACE_FAIL_BURST, /* so do the next TRACE_BURST - 1 of the same kind */
+	TRACE_SHORT,      /* of the n-th, a write, half is done, and it says so */
+	TRACE_TORN,       /* of the n-th, a write, half is done, and it fails */
+	TRACE_LIE,        /* every call of one kind is not done and says that it was: for the test of the tests */
 };
 
 /* What a call is to us. Those of the first kind are counted, but only the others can be spoiled. */
