@@ -194,23 +194,26 @@ take_snapshot(struct netlink *nl, const char *dev, struct snapshot *s, struct er
 	return rc ? rc : read_addrs(nl, netlink_addrs, s->link.name, &s->addrs, &s->count, e);
 }
 
-/* Lets the kernel keep the other addresses of a subnet when its first one goes; otherwise it takes them all. Returns
- * the switch as it was, for putting it back; '\0': it could not be changed. */
-static char
-set_promotion(const struct link_facts *link, char value)
+/* With this switch the kernel keeps the other addresses of a subnet when its first one goes; otherwise it takes them
+ * all. Any number but 0 turns it on: ours tells a switch that a killed agent has left on from one that is somebody's
+ * setting.
+ */
+enum { PROMOTE_NO = '0', PROMOTE_FOR_NOW = '2' };
+
+static void
+swap_promotion(const struct link_facts *link, char from, char to)
 {
-	char path[96], was = '\0';
+	char path[96], now = '\0';
 	int fd;
 
 	/* the kernel's own name of the device: no '/' in it */
 	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/promote_secondaries", link->name);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
-		return '\0';
-	if (pread(fd, &was, 1, 0) != 1 || (was != value && pwrite(fd, &value, 1, 0) != 1))
-		was = '\0';
+		return;
+	if (pread(fd, &now, 1, 0) == 1 && now == from && pwrite(fd, &to, 1, 0) != 1)
+		log_debug(DBG_ERROR, "[apply] %s stays %c", path, from);
 	close(fd);
-	return was;
 }
 
 /* What `w` asks for and the kernel can hold: a device that is down has no IPv6 addresses. */
@@ -267,19 +270,17 @@ remove_addresses(struct netlink *nl, const struct snapshot *s, const struct wish
 		 struct err *e)
 {
 	bool any = false;
-	char was;
 	int rc = 0;
 
 	for (size_t i = 0; i < from->count; i++)
 		any = any || is_leaving(from, to, &from->addrs[i]);
 	if (!any)
 		return 0;
-	was = set_promotion(&s->link, '1');
+	swap_promotion(&s->link, PROMOTE_NO, PROMOTE_FOR_NOW);
 	for (size_t i = 0; !rc && i < from->count; i++)
 		if (is_leaving(from, to, &from->addrs[i]))
 			rc = netlink_addr_del(nl, s->link.name, &from->addrs[i], e);
-	if (was)
-		(void)set_promotion(&s->link, was);
+	swap_promotion(&s->link, PROMOTE_FOR_NOW, PROMOTE_NO);
 	return rc ? rc : put_back(nl, s, from, to, e);
 }
 
@@ -378,6 +379,8 @@ configure(struct netlink *nl, const char *dev, const struct wish *from, const st
 			rc = verify(nl, dev, from, to, e);
 		if (rc)
 			undo(nl, &s, to);
+		/* also that of an agent which did not come so far */
+		swap_promotion(&s.link, PROMOTE_FOR_NOW, PROMOTE_NO);
 	}
 	free(s.addrs);
 	return rc;

@@ -246,6 +246,21 @@ take_line(struct lines *l, char *line)
 		take_route(l, words, n);
 }
 
+/* What an agent may have left on. */
+static void
+take_switch(struct lines *l, const char *dev)
+{
+	char path[96], value[8] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/promote_secondaries", dev);
+	f = fopen(path, "re");
+	if (!f || !fgets(value, sizeof(value), f))
+		die(path);
+	fclose(f);
+	add(l, "promotion %s %.*s", dev, (int)strcspn(value, "\n"), value);
+}
+
 void
 system_read(char text[SYSTEM_TEXT])
 {
@@ -256,6 +271,8 @@ system_read(char text[SYSTEM_TEXT])
 	run_ip(BATCH_READ, raw, sizeof(raw));
 	for (char *line = strtok_r(raw, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
 		take_line(&l, line);
+	for (int i = 0; i < DEVICES; i++)
+		take_switch(&l, devices[i]);
 	gethostname(name, sizeof(name));
 	add(&l, "hostname %s", name);
 	join(&l, text);
@@ -300,8 +317,10 @@ system_expect(const struct tree *t, char text[SYSTEM_TEXT])
 	const char *name = entry_get(tree_entry(t, "system global", ""), "hostname");
 	struct lines l = {.count = 0};
 
-	for (int i = 0; i < DEVICES; i++)
+	for (int i = 0; i < DEVICES; i++) {
 		expect_device(&l, t, devices[i]);
+		add(&l, "promotion %s 0", devices[i]);
+	}
 	for (const struct entry *e = tree_first(t, "router static"); e; e = entry_next(e))
 		expect_route(&l, e);
 	for (size_t i = 0; i < sizeof(by_hand) / sizeof(by_hand[0]); i++)

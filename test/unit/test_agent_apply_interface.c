@@ -620,10 +620,35 @@ vlans_follow_their_parent(void **state)
 	assert_int_equal(there("vlan10", "mtu 1500 "), 1);
 }
 
+/* One that a killed agent has left on goes off; somebody's own stays. */
+static void
+a_switch_left_on(void **state)
+{
+	static const struct {
+		const char *what;
+		int found, left;
+	} cases[] = {{"ours", 2, 0}, {"an operator's", 1, 1}, {"off", 0, 0}};
+	char line[8];
+
+	(void)state;
+	ok("set ip 192.0.2.1/24");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct err e = ERR_NONE;
+
+		assert_int_equal(
+		    fixture_sh("echo %d > /proc/sys/net/ipv4/conf/wan1/promote_secondaries", cases[i].found), 0);
+		assert_int_equal(apply_all(fixture_apply, fixture_tree, &e), 0);
+		snprintf(line, sizeof(line), "%d", cases[i].left);
+		if (fixture_count("cat /proc/sys/net/ipv4/conf/wan1/promote_secondaries", line) != 1)
+			fail_msg("%s: not %s", cases[i].what, line);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(a_switch_left_on, setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(missing_device_waits, setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(refused, setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(refused_up, setup, fixture_apply_teardown),
