@@ -29,6 +29,16 @@ aside_there(const char *path)
 	return !name_with(aside, path, ".before-fgfmd") && !lstat(aside, &st);
 }
 
+bool
+aside_same(const char *path)
+{
+	char aside[PATH_MAX];
+	struct stat one, two;
+
+	return !name_with(aside, path, ".before-fgfmd") && !lstat(path, &one) && !lstat(aside, &two) &&
+	       one.st_dev == two.st_dev && one.st_ino == two.st_ino;
+}
+
 /* Says that nothing was there: an empty file that nobody may read. */
 static bool
 is_mark(const char *aside)

@@ -172,7 +172,10 @@ take_away(const char *path, struct err *e)
 	char *now = NULL;
 	int rc = read_now(path, &now, &why);
 
-	if (rc || (now && !is_ours(now))) {
+	if (aside_same(path)) {
+		aside_drop(path);
+		rc = 0;
+	} else if (rc || (now && !is_ours(now))) {
 		log_say(LOG_LEVEL_NOTICE, "%s is not ours any more and stays%s%s", path, rc ? ": " : "", why.text);
 		rc = 0;
 	} else {
@@ -180,6 +183,19 @@ take_away(const char *path, struct err *e)
 	}
 	free(now);
 	return rc;
+}
+
+/* Unlike addresses the file outlives a boot: with the power an install may go that had written it. */
+static bool
+is_left_over(const char *path)
+{
+	bool left = aside_there(path);
+	char *now = NULL;
+
+	if (left && !aside_same(path))
+		left = !read_now(path, &now, NULL) && is_ours(now);
+	free(now);
+	return left;
 }
 
 int
@@ -190,7 +206,7 @@ apply_dns_change(struct apply *a, const struct change *c, struct err *e)
 	char *want = NULL;
 	int rc = CLI_OK;
 
-	if (!a->system || (!speaks(c->old) && !speaks(c->new)))
+	if (!a->system || (!speaks(c->old) && !speaks(c->new) && !is_left_over(a->resolv_conf)))
 		return CLI_OK;
 	if (speaks(c->new)) {
 		rc = render(c->new, &text, e);

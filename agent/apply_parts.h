@@ -105,6 +105,8 @@ int made_device_remove(struct netlink *nl, const char *name, const struct made_d
 
 /* apply_aside.c: the file that was there before ours, beside it as PATH.before-fgfmd. */
 bool aside_there(const char *path);
+/* It was kept, and is still there: whoever kept it did not come to replacing it. */
+bool aside_same(const char *path);
 /* Gives the file PATH that second name; an older one there is overwritten. Of a missing PATH it keeps that it was
  * missing. 0 or -errno. */
 int aside_keep(const char *path, struct err *e);

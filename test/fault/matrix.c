@@ -309,6 +309,7 @@ prepare(struct worker *w)
 {
 	cut(LOG, 0);
 	system_boot();
+	system_host();
 	w->boot = 1;
 	w->now_ms = 1000 * 1000;
 	w->any_new = w->disk_failed = false;
@@ -752,6 +753,7 @@ make_base(struct worker *w)
 	put_text(LOG, "");
 	put_text(STATE "/sys_config.conf", box_saved);
 	system_boot();
+	system_host();
 	if (life(w, false, BOX_TO_THE_END, w->seen, NULL, NULL) || !w->seen->done)
 		die("the first start");
 	w->old = read_saved();

@@ -20,6 +20,7 @@
 
 enum { LINES = 128, LINE = 256, WORDS = 32 };
 
+#define RESOLVER SYSTEM_HOST "/resolv.conf"
 #define BATCH_BOOT "/run/boot.ip"
 #define BATCH_READ "/run/read.ip"
 #define BATCH_LINE "/run/line.ip"
@@ -147,6 +148,14 @@ system_boot(void)
 }
 
 void
+system_host(void)
+{
+	if (unlink(RESOLVER ".before-fgfmd") && errno != ENOENT)
+		die(RESOLVER);
+	write_script(RESOLVER, "nameserver 198.51.100.53\n");
+}
+
+void
 system_disturb(const char *line)
 {
 	write_script(BATCH_LINE, line);
@@ -246,6 +255,23 @@ take_line(struct lines *l, char *line)
 		take_route(l, words, n);
 }
 
+/* The resolver file, and whether another one is kept beside it. */
+static void
+take_resolver(struct lines *l)
+{
+	char line[LINE];
+	FILE *f = fopen(RESOLVER, "re");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (line[0] != '#')
+			add(l, "resolver %.*s", (int)strcspn(line, "\n"), line);
+	}
+	if (f)
+		fclose(f);
+	if (!access(RESOLVER ".before-fgfmd", F_OK))
+		add(l, "resolver kept aside");
+}
+
 /* What an agent may have left on. */
 static void
 take_switch(struct lines *l, const char *dev)
@@ -273,6 +299,7 @@ system_read(char text[SYSTEM_TEXT])
 		take_line(&l, line);
 	for (int i = 0; i < DEVICES; i++)
 		take_switch(&l, devices[i]);
+	take_resolver(&l);
 	gethostname(name, sizeof(name));
 	add(&l, "hostname %s", name);
 	join(&l, text);
@@ -292,6 +319,10 @@ expect_device(struct lines *l, const struct tree *t, const char *dev)
 	    e && entry_enabled(e, "mtu-override") ? entry_int(e, "mtu") : 1500);
 	if (e && !addr_parse_and_mask(entry_get(e, "ip"), &a) && !addr_is_any(&a))
 		add(l, "address %s %s", dev, addr_cidr(text, &a));
+	for (const struct entry *s = entry_child_first(e, "secondaryip"); s; s = entry_next(s)) {
+		if (entry_enabled(e, "secondary-IP") && !addr_parse_and_mask(entry_get(s, "ip"), &a))
+			add(l, "address %s %s", dev, addr_cidr(text, &a));
+	}
 }
 
 static void
@@ -315,8 +346,15 @@ void
 system_expect(const struct tree *t, char text[SYSTEM_TEXT])
 {
 	const char *name = entry_get(tree_entry(t, "system global", ""), "hostname");
+	const char *server = entry_get(tree_entry(t, "system dns", ""), "primary");
 	struct lines l = {.count = 0};
 
+	if (*server && strcmp(server, "0.0.0.0") != 0) {
+		add(&l, "resolver nameserver %s", server);
+		add(&l, "resolver kept aside");
+	} else {
+		add(&l, "resolver nameserver 198.51.100.53");
+	}
 	for (int i = 0; i < DEVICES; i++) {
 		expect_device(&l, t, devices[i]);
 		add(&l, "promotion %s 0", devices[i]);

@@ -22,6 +22,9 @@ void system_enter(void);
 /* As after a boot: no addresses and routes but those somebody put there by hand, and the name "booted". */
 void system_boot(void);
 
+/* The files of the host as they were before the agent. A boot does not touch them. */
+void system_host(void);
+
 /* Runs one line of `ip`, for a test that disturbs. */
 void system_disturb(const char *line);
 

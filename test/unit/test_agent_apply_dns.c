@@ -187,10 +187,42 @@ left_alone(void **state)
 	assert_string_equal(host(), "");
 }
 
+/* Of an agent that was killed, or of an install that went with the power: the file outlives both. */
+static void
+what_was_left_over(void **state)
+{
+	static const struct {
+		const char *what, *found, *after;
+	} cases[] = {
+	    {"ours, and the old one aside",
+	     "echo old > resolv.conf.before-fgfmd; printf '%s\\nnameserver 192.0.2.53\\n' "
+	     "'# Written by fgfmd from `config system dns`.' > resolv.conf",
+	     "resolv.conf=old;"},
+	    {"kept, not replaced yet", "echo old > resolv.conf; ln resolv.conf resolv.conf.before-fgfmd",
+	     "resolv.conf=old;"},
+	    {"another's since", "echo old > resolv.conf.before-fgfmd; echo new > resolv.conf",
+	     "resolv.conf=new;resolv.conf.before-fgfmd=old;"},
+	    {"nothing", "echo old > resolv.conf", "resolv.conf=old;"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct err e = ERR_NONE;
+
+		assert_int_equal(fixture_sh("cd /run/host; rm -rf resolv*"), 0);
+		if (fixture_sh("cd /run/host; %s", cases[i].found))
+			fail_msg("%s", cases[i].what);
+		assert_int_equal(apply_all(fixture_apply, fixture_tree, &e), 0);
+		if (strcmp(host(), cases[i].after) != 0)
+			fail_msg("%s: %s", cases[i].what, host());
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(what_was_left_over, setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(refusals, setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(forms, setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(what_was_there_comes_back, setup, fixture_apply_teardown),
