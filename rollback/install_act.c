@@ -180,7 +180,10 @@ log_verdict(const struct receipt *r)
 }
 
 /* The end: first the receipt, then the journal goes. Dying between them leaves a journal whose receipt is there
- * already, which the next start recognises. */
+ * already, which the next start recognises. A receipt that the disk refuses is kept in memory, told to the manager, and
+ * tried again by install_chores(). The journal does not stay for it: in IDLE it would stand for a pending install, and
+ * a boot with it would call a committed one lost. So a receipt is lost where the disk refuses it until the agent ends.
+ */
 static void
 finish(struct install *in, enum receipt_verdict verdict, mono_t now)
 {
