@@ -53,6 +53,7 @@ struct schema_attr {
 	bool required;           /* an entry without it cannot be committed: -56 */
 	bool fixed;              /* cannot be unset: -23; has a default or is required */
 	bool secret;             /* masked in every output but the saved file */
+	bool hashed;             /* of a password: kept as a salted hash alone */
 	unsigned max_values;     /* of a list */
 	size_t max_length;       /* of one value, bytes */
 	int64_t min, max;        /* of an integer */

@@ -425,6 +425,10 @@ read_flags(struct reader *r, const struct cJSON *obj, struct schema_attr *a)
 		rc = reader_bool(r, obj, "fixed", &a->fixed);
 	if (!rc)
 		rc = reader_bool(r, obj, "secret", &a->secret);
+	if (!rc)
+		rc = reader_bool(r, obj, "hashed", &a->hashed);
+	if (!rc && a->hashed && a->type != ATTR_PASSWORD)
+		rc = err_set(r->e, -EINVAL, "key \"hashed\": for type \"password\" only");
 	if (!rc && a->type == ATTR_PASSWORD)
 		a->secret = true;
 	if (!rc && a->secret && (a->list || (a->type != ATTR_PASSWORD && a->type != ATTR_STRING)))
@@ -436,9 +440,10 @@ int
 reader_attr(struct reader *r, const struct cJSON *obj, const struct schema_table *top, struct schema_attr *attrs,
 	    size_t n)
 {
-	static const char *const keys[] = {
-	    "name", "help",    "type",       "default",    "list",   "required",   "fixed",         "secret", "min",
-	    "max",  "options", "max-length", "max-values", "refers", "predefined", "required-when", "format", NULL};
+	static const char *const keys[] = {"name",          "help",       "type",       "default", "list",
+					   "required",      "fixed",      "secret",     "min",     "max",
+					   "options",       "max-length", "max-values", "refers",  "predefined",
+					   "required-when", "format",     "hashed",     NULL};
 	struct schema_attr *a = &attrs[n];
 	int rc = reader_name(r, obj, "name", NAME_WORD, &a->name);
 

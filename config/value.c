@@ -10,6 +10,7 @@
 #include "base/addr.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/password.h"
 #include "base/text.h"
 #include "config/codes.h"
 #include "config/format.h"
@@ -87,30 +88,59 @@ pack_text(const struct schema_attr *a, const char *word, struct buf *b, struct e
 	return rc ? reason_value(e, rc, a, word, format_expected(a->format)) : put(b, text, e);
 }
 
+static int
+pack_encoded(const struct schema_attr *a, const char *encoded, struct buf *b, struct err *e)
+{
+	struct schema_attr joined = *a;
+	char *text = malloc(strlen(encoded) + sizeof("ENC "));
+	int rc;
+
+	if (!text)
+		return reason_memory(e);
+	strcpy(text, "ENC ");
+	strcat(text, encoded);
+	joined.max_length += strlen("ENC ");
+	rc = pack_text(&joined, text, b, e);
+	free(text);
+	return rc;
+}
+
+/* What was given in clear is not kept in clear. */
+static int
+pack_hashed(const struct schema_attr *a, const char *clear, struct buf *b, struct err *e)
+{
+	char hash[PASSWORD_HASH_TEXT];
+	struct buf checked = BUF_INIT(b->max);
+	int rc = pack_text(a, clear, &checked, e);
+
+	if (checked.len)
+		explicit_bzero(checked.data + checked.off, checked.len);
+	buf_free(&checked);
+	if (rc)
+		return rc;
+	rc = password_hash(clear, hash);
+	if (rc)
+		return err_set(e, CLI_FAILED, "hashing attribute '%s': %s", a->name, strerror(-rc));
+	return pack_encoded(a, hash, b, e);
+}
+
 /* "ENC text" is one value in two words. The mask that stands in for a secret must never become one. */
 static int
 pack_password(const struct schema_attr *a, const char *const words[], size_t n, size_t *used, struct buf *b,
 	      struct err *e)
 {
-	struct schema_attr joined = *a;
 	bool encoded = n > 1 && !strcmp(words[0], "ENC");
-	char *text;
-	int rc;
 
 	*used = encoded ? 2 : 1;
 	if ((encoded && !strcmp(words[1], "***")) || !strcmp(words[0], "ENC ***"))
 		return reason_value(e, CLI_INVALID, a, words[0], "a password, not its mask");
-	if (!encoded)
-		return pack_text(a, words[0], b, e);
-	text = malloc(strlen(words[1]) + sizeof("ENC "));
-	if (!text)
-		return reason_memory(e);
-	strcpy(text, "ENC ");
-	strcat(text, words[1]);
-	joined.max_length += strlen("ENC ");
-	rc = pack_text(&joined, text, b, e);
-	free(text);
-	return rc;
+	if (encoded)
+		return pack_encoded(a, words[1], b, e);
+	if (a->hashed && !strncmp(words[0], "ENC ", strlen("ENC ")))
+		return pack_encoded(a, words[0] + strlen("ENC "), b, e); /* both words as one: as it is stored */
+	if (a->hashed && *words[0])
+		return pack_hashed(a, words[0], b, e);
+	return pack_text(a, words[0], b, e);
 }
 
 static int

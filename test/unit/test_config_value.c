@@ -1,5 +1,6 @@
 #include "config/value.h"
 
+#include "base/password.h"
 #include "config_world.h"
 
 static const struct schema_option kinds[] = {{"up", ""}, {"down", ""}, {"downer", ""}, {"upper", ""}};
@@ -150,6 +151,44 @@ values_are_checked_and_canonical(void **state)
 }
 
 static void
+passwords_that_are_hashed(void **state)
+{
+	static const struct schema_attr hashed = {
+	    .name = "p", .type = ATTR_PASSWORD, .max_length = 128, .secret = true, .hashed = true};
+	static const struct {
+		const char *what, *words[2];
+		size_t n;
+		int rc;
+		const char *stored; /* NULL: a hash */
+	} cases[] = {
+	    {"in clear", {"Local-Admin-7"}, 1, CLI_OK, NULL},
+	    {"a hash", {"ENC", "$y$j9T$abc"}, 2, CLI_OK, "ENC $y$j9T$abc"},
+	    {"as it is stored", {"ENC $y$j9T$abc"}, 1, CLI_OK, "ENC $y$j9T$abc"},
+	    {"another vendor's hash", {"ENC", "SH2abc"}, 2, CLI_OK, "ENC SH2abc"},
+	    {"none", {""}, 1, CLI_OK, ""},
+	    {"the mark alone is a password", {"ENC"}, 1, CLI_OK, NULL},
+	    {"the mask", {"ENC", "***"}, 2, CLI_INVALID, ""},
+	    {"a control character", {"a\x01"}, 1, CLI_INVALID, ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct packed p = {0};
+		struct err e = ERR_NONE;
+		int rc = value_pack(&hashed, cases[i].words, cases[i].n, &p, &e);
+
+		if (rc != cases[i].rc)
+			fail_msg("%s: %d %s", cases[i].what, rc, e.text);
+		if (rc == CLI_OK && cases[i].stored && strcmp(p.text, cases[i].stored) != 0)
+			fail_msg("%s: \"%s\"", cases[i].what, p.text);
+		if (rc == CLI_OK && !cases[i].stored &&
+		    (strncmp(p.text, "ENC $y$", 7) != 0 || !password_matches(cases[i].words[0], p.text + 4)))
+			fail_msg("%s: \"%s\"", cases[i].what, p.text);
+		free(p.text);
+	}
+}
+
+static void
 secrets_are_not_in_reasons(void **state)
 {
 	const char *words[] = {"hunter2", "hunter3"}, *bad[] = {"hunter\x01"};
@@ -199,9 +238,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(values_are_checked_and_canonical),
-	    cmocka_unit_test(secrets_are_not_in_reasons),
-	    cmocka_unit_test(keys_are_never_empty),
+	    cmocka_unit_test(values_are_checked_and_canonical), cmocka_unit_test(passwords_that_are_hashed),
+	    cmocka_unit_test(secrets_are_not_in_reasons),       cmocka_unit_test(keys_are_never_empty),
 	    cmocka_unit_test(defaults_are_recognised),
 	};
 
