@@ -516,23 +516,30 @@ on_timer(void *ctx)
 	}
 }
 
-int
-conn_dial(struct loop *l, struct tls_creds *creds, const struct conn_target *t, const struct conn_ops *ops,
-	  struct conn **out, struct err *e)
+/* Over `fd`, which is taken, or over a new connection for -1. */
+static int
+conn_new(struct loop *l, struct tls_creds *creds, int fd, const struct conn_target *t, const struct conn_ops *ops,
+	 struct conn **out, struct err *e)
 {
 	struct conn *c = calloc(1, sizeof(*c));
-	int rc;
+	int rc = 0;
 
-	if (!c)
+	if (!c) {
+		if (fd >= 0)
+			close(fd);
 		return err_sys(e, -ENOMEM, "connection");
-	*c = (struct conn){.loop = l, .ops = *ops, .step = CONN_TCP, .fd = -1, .target = *t};
+	}
+	*c = (struct conn){.loop = l, .ops = *ops, .step = CONN_TCP, .fd = fd, .target = *t};
 	c->in = BUF_INIT(BATCH_MAX + PROFILE_FRAME_MAX);
 	c->messages = BUF_INIT(CONN_QUEUE_MAX);
 	c->packets = BUF_INIT(CONN_PACKETS_LOW + PROFILE_FRAME_MAX);
 	strncpy(c->device, t->device, sizeof(c->device) - 1);
 	c->target.device = c->device;
 	c->target.sni = NULL;
-	rc = open_socket(c, e);
+	if (fd < 0)
+		rc = open_socket(c, e);
+	else
+		tune_socket(fd);
 	if (!rc)
 		rc = tls_new(creds, c->fd, t->level, t->sni[0] ? t->sni : NULL, t->now_s, &c->tls, e);
 	if (rc)
@@ -555,6 +562,21 @@ conn_dial(struct loop *l, struct tls_creds *creds, const struct conn_target *t, 
 out:
 	conn_free(c);
 	return rc;
+}
+
+int
+conn_dial(struct loop *l, struct tls_creds *creds, const struct conn_target *t, const struct conn_ops *ops,
+	  struct conn **out, struct err *e)
+{
+	return conn_new(l, creds, -1, t, ops, out, e);
+}
+
+/* Connected already: the socket is writable at once, and the rest is as with one that was dialled. */
+int
+conn_accept(struct loop *l, struct tls_creds *creds, int fd, const struct conn_target *t, const struct conn_ops *ops,
+	    struct conn **out, struct err *e)
+{
+	return conn_new(l, creds, fd, t, ops, out, e);
 }
 
 void

@@ -46,6 +46,10 @@ enum { CONN_LOW = 64 * 1024, CONN_QUEUE_MAX = 1024 * 1024, CONN_PACKETS_LOW = 64
 /* Starts to connect; the TLS connection keeps what it needs of the credentials. 0 or -errno; then nothing was made. */
 int conn_dial(struct loop *l, struct tls_creds *creds, const struct conn_target *t, const struct conn_ops *ops,
 	      struct conn **out, struct err *e);
+/* The same over a TCP connection that the manager has opened: non-blocking, taken in any case. Of the target its
+ * address and port, which are the peer's, level, sni, pkcs1 and time count. This side is still the TLS client. */
+int conn_accept(struct loop *l, struct tls_creds *creds, int fd, const struct conn_target *t,
+		const struct conn_ops *ops, struct conn **out, struct err *e);
 void conn_free(struct conn *c); /* NULL-safe; drops what is queued */
 
 /* Queues one message. They overtake queued packets. -ENOBUFS when the queue is full, -ENOTCONN unless open. */
