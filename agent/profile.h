@@ -51,6 +51,8 @@
 /* --- keys [A] where not part of an observed message -------------------------------------------------------------- */
 #define PROFILE_KEY_REGISTER_PASSWORD "regist_passwd"              /* [A] */
 #define PROFILE_KEY_REGISTER_SERIAL "fmg_serialno"                 /* [A] */
+#define PROFILE_KEY_USER "user"                                    /* [O] of the auth reply; meaning [A] */
+#define PROFILE_KEY_PASSWORD "passwd"                              /* [O] likewise */
 #define PROFILE_REGISTERED "1"                                     /* [A] register_status of a registered device */
 #define PROFILE_PROBE_YES "yes"                                    /* [G] value seen, meaning [A]: not registered yet */
 #define PROFILE_PROBE_NO "no"                                      /* [A] */
@@ -87,6 +89,7 @@
  */
 #define PROFILE_CONNECT_MS (30 * 1000)
 #define PROFILE_HANDSHAKE_MS (60 * 1000)
+#define PROFILE_CALL_MS (30 * 1000) /* for a manager that has opened the connection to prove who it is */
 #define PROFILE_REPLY_MS (60 * 1000)
 #define PROFILE_RESULT_MS (5 * 1000)         /* a result that makes no progress on the old session is given up */
 #define PROFILE_REGISTER_MS (10 * 60 * 1000) /* how long register-device admits its serial */
@@ -96,6 +99,13 @@
 #define PROFILE_CHANNELS_MAX 16   /* [A] */
 #define PROFILE_CHANNEL_DATA 8192 /* bytes in one of our channel messages; any size is accepted up to the frame's */
 #define PROFILE_STREAM_DIGITS 8   /* of a stream's decimal length: more than any bound needs */
+
+/* --- passive mode ---------------------------------------------------------------------------------------------------
+ */
+#define PROFILE_NOTICE_PORT 9443 /* [G] UDP */
+#define PROFILE_NOTICE_MAX 2048  /* [A] bytes of a notice; it is a keep-alive's text, without a frame */
+#define PROFILE_UPDATE_INTERVAL_MS (60 * 60 * 1000)
+#define PROFILE_UPDATE_JITTER_MS (5 * 60 * 1000)
 
 /* --- tunnel ---------------------------------------------------------------------------------------------------------
  */
