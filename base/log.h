@@ -76,5 +76,6 @@ void log_say(enum log_level level, const char *fmt, ...) __attribute__((format(p
 #define EVENT_CONFIG_CHANGED "0100053431"
 #define EVENT_SECURITY "0100053440"
 #define EVENT_DAEMON "0100053450"
+#define EVENT_UPDATE_WANTED "0100053460"
 
 #endif
