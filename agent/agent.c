@@ -376,8 +376,6 @@ open_uplink(struct agent *a, struct err *e)
 static void
 warn_unused(const struct agent *a)
 {
-	if (settings_enabled(a->settings, "listen"))
-		log_say(LOG_LEVEL_WARNING, "listen: connections that the manager opens are not taken by this version");
 	if (*settings_get(a->settings, "tcp-forward"))
 		log_say(LOG_LEVEL_WARNING, "tcp-forward: no local port is given to a manager by this version");
 }
@@ -400,6 +398,8 @@ open_all(struct agent *a, load_complain_fn *complain, struct err *e)
 		rc = open_device(a, e);
 	if (!rc)
 		rc = open_uplink(a, e);
+	if (!rc)
+		rc = agent_open_listen(a, e);
 	if (!rc)
 		rc = resume(a, e);
 	if (rc)
@@ -446,6 +446,7 @@ agent_free(struct agent *a)
 	if (!a)
 		return;
 	control_close(a->control);
+	agent_close_listen(a);
 	uplink_free(a->uplink); /* channels tell the requests, so these are still there */
 	agent_close_install(a);
 	agent_close_tunnel(a);
@@ -509,6 +510,7 @@ agent_stop(struct agent *a)
 	log_event(EVENT_DAEMON, LOG_LEVEL_NOTICE, "fgfm agent stops", "serial", a->serial, NULL);
 	loop_timer_at(a->stop_timer, mono_in(clock_mono(), STOP_MS));
 	uplink_enable(a->uplink, false, "the agent stops");
+	agent_configure_listen(a);
 	loop_task_soon(a->idle_task);
 }
 
@@ -533,6 +535,9 @@ agent_parts(const struct agent *a, struct agent_parts *out)
 	    .packets_unsent = a->packets_unsent,
 	    .admitted = a->admitted[0] ? a->admitted : NULL,
 	    .admitted_until = a->admitted_until,
+	    .listener = a->listener,
+	    .notice = a->notice,
+	    .update = &a->update,
 	};
 }
 

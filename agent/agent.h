@@ -13,8 +13,10 @@ struct agent;
 struct device;
 struct err;
 struct install;
+struct listener;
 struct loop;
 struct memory;
+struct notice;
 struct reboots;
 struct receipts;
 struct revision_begun;
@@ -24,6 +26,7 @@ struct store;
 struct tls_creds;
 struct trust_list;
 struct tun;
+struct update;
 struct uplink;
 
 /* Reads the bootstrap file `path` and everything it names, makes the tunnel device, applies the saved configuration or
@@ -59,6 +62,9 @@ struct agent_parts {
 	uint64_t packets_unsent; /* from the tunnel while no session could take them */
 	const char *admitted;    /* serial that register-device admits; NULL: none */
 	mono_t admitted_until;
+	const struct listener *listener; /* NULL: nobody may connect to this box */
+	const struct notice *notice;     /* NULL: automatic updates are off */
+	const struct update *update;
 };
 
 void agent_parts(const struct agent *a, struct agent_parts *out);

@@ -25,7 +25,12 @@
 #include "rollback/reboots.h"
 #include "rollback/store.h"
 
-enum { REBOOT_WORDS = 16, BOOT_ID_MAX = 64, UPTIME_MS = 60 * 60 * 1000 };
+enum {
+	TURN_MS = 20, /* hashing one password takes as long: the sessions get their turn in between */
+	REBOOT_WORDS = 16,
+	BOOT_ID_MAX = 64,
+	UPTIME_MS = 60 * 60 * 1000
+};
 
 void
 agent_install_touch(struct agent *a)
@@ -61,6 +66,7 @@ on_install_task(void *ctx)
 	struct agent *a = ctx;
 
 	device_turn(a->device);
+	a->install_turn_end = mono_in(clock_mono(), TURN_MS);
 	if (install_busy(a->install))
 		install_step(a->install, clock_mono());
 	if (!install_busy(a->install))
@@ -122,7 +128,7 @@ op_enough(void *ctx)
 {
 	struct agent *a = ctx;
 
-	return device_is_slow(a->device);
+	return device_is_slow(a->device) || mono_due(a->install_turn_end, clock_mono());
 }
 
 static void
@@ -248,8 +254,7 @@ op_reboot(void *ctx, struct err *e)
 static bool
 op_can_prove(void *ctx, const struct tree *t)
 {
-	(void)ctx;
-	return device_names_manager(t);
+	return device_names_manager(t) || agent_may_listen(ctx, t);
 }
 
 static int64_t

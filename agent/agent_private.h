@@ -5,19 +5,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/admin.h"
 #include "agent/agent.h"
 #include "agent/dialer.h"
 #include "agent/memory.h"
 #include "agent/requests.h"
+#include "agent/update.h"
 #include "config/checksum.h"
 
 struct apply;
 struct control;
+struct listener;
 struct loop_io;
 struct loop_task;
 struct loop_timer;
 struct netlink;
+struct message;
 struct netlink_watch;
+struct notice;
 struct uplink_ops;
 
 enum { PASSWORD_MAX = 128, PINS_MAX = 32 };
@@ -64,11 +69,20 @@ struct agent {
 	    *control_timer;
 	struct loop_task *install_task, *changed_task, *results_task, *idle_task;
 	mono_t uptime_counted;
+	mono_t install_turn_end;
 
 	/* register-device */
 	char admitted[40]; /* "": nobody */
 	char password[PASSWORD_MAX];
 	mono_t admitted_until;
+
+	/* connections and notices that managers send on their own */
+	struct listener *listener; /* NULL: nobody may connect to this box */
+	uint16_t listen_port;
+	struct admin_gate admin_gate;
+	struct notice *notice; /* NULL: automatic updates are off */
+	struct update update;
+	struct loop_timer *listen_timer, *update_timer;
 
 	const char *pins[PINS_MAX];
 	char *uplink_key; /* what the uplink was configured with: only a difference starts a new round */
@@ -78,6 +92,14 @@ struct agent {
 void agent_uplink_ops(struct agent *a, struct uplink_ops *out);
 int agent_configure_uplink(struct agent *a, struct err *e);
 void agent_forget_admission(struct agent *a);
+
+/* agent_listen.c: what managers begin: connections, logins, notices of newer versions. */
+int agent_open_listen(struct agent *a, struct err *e);
+void agent_close_listen(struct agent *a);
+void agent_configure_listen(struct agent *a); /* opens and closes what the configuration asks for */
+bool agent_may_listen(const struct agent *a, const struct tree *t);
+enum auth_login agent_login(struct agent *a, const struct addr *manager, const char *user, const char *password);
+void agent_take_versions(struct agent *a, const struct message *m);
 
 /* agent_install.c: what an install asks and tells. */
 int agent_open_install(struct agent *a, struct err *e);

@@ -146,6 +146,19 @@ note_listed(struct agent *a, const struct cert_facts *f, bool renewed)
 		log_say(LOG_LEVEL_WARNING, "trusted list: %s", e.text);
 }
 
+static enum auth_login
+op_login(void *ctx, const struct addr *manager, const char *user, const char *password)
+{
+	return agent_login(ctx, manager, user, password);
+}
+
+static void
+op_versions(void *ctx, struct session *s, const struct message *m)
+{
+	(void)s;
+	agent_take_versions(ctx, m);
+}
+
 static void
 op_judged(void *ctx, struct session *s, const struct auth_report *r, const struct cert_check *peer)
 {
@@ -200,7 +213,8 @@ op_up(void *ctx, struct session *s, const char *target, const struct addr *manag
 {
 	struct agent *a = ctx;
 
-	if (strcmp(a->memory.target, target) != 0 || !addr_equal(&a->memory.address, manager)) {
+	/* whoever came by itself is not where one could dial */
+	if (*target && (strcmp(a->memory.target, target) != 0 || !addr_equal(&a->memory.address, manager))) {
 		text_copy(a->memory.target, sizeof(a->memory.target), target);
 		a->memory.address = *manager;
 		save_memory(a);
@@ -280,8 +294,8 @@ op_down(void *ctx, struct session *s, bool current, const char *target, const st
 		a->tunnel_said = false;
 	if (current)
 		log_event(EVENT_TUNNEL_DOWN, LOG_LEVEL_WARNING, "FortiManager tunnel connection down", "serial",
-			  session_peer_serial(s), "manager", target, "ip", addr_host(text, manager), "reason",
-			  session_reason(s), NULL);
+			  session_peer_serial(s), "manager", *target ? target : "opened by the manager", "ip",
+			  addr_host(text, manager), "reason", session_reason(s), NULL);
 	if (a->stopping)
 		loop_task_soon(a->idle_task);
 }
@@ -300,6 +314,7 @@ agent_uplink_ops(struct agent *a, struct uplink_ops *out)
 	    .identity = op_identity,
 	    .policy = op_policy,
 	    .register_password = op_register_password,
+	    .login = op_login,
 	    .trust_time_s = op_trust_time_s,
 	    .judged = op_judged,
 	    .enrol = op_enrol,
@@ -309,6 +324,7 @@ agent_uplink_ops(struct agent *a, struct uplink_ops *out)
 	    .packet = op_packet,
 	    .flush = op_flush,
 	    .request = op_request,
+	    .versions = op_versions,
 	    .down = op_down,
 	    .room = op_room,
 	};
@@ -370,7 +386,7 @@ stop_unconfigured(struct agent *a, const struct uplink_config *c)
 
 	install_status(a->install, now, &st);
 	uplink_view(a->uplink, now, &v);
-	if (s && st.state == INSTALL_IDLE && !is_target(c, v.target))
+	if (s && st.state == INSTALL_IDLE && !v.incoming && !is_target(c, v.target))
 		session_stop(s, "this manager is not configured any more", now);
 }
 
@@ -405,5 +421,6 @@ agent_configure_uplink(struct agent *a, struct err *e)
 	}
 	free(key);
 	stop_unconfigured(a, &c);
+	agent_configure_listen(a);
 	return rc;
 }

@@ -59,6 +59,26 @@ is_pinned(const struct auth_policy *p, const char *serial)
 	return false;
 }
 
+/* First contact by a manager that has opened the connection itself: a local administrator has to vouch for it. */
+static enum auth_result
+judge_login(const struct auth_policy *p, const struct cert_facts *f, struct auth_report *r)
+{
+	const char *why = p->login == LOGIN_LOCKED ? "too many logins have failed, none is tried now"
+						   : "user and password are not a local administrator's";
+	char text[320];
+
+	r->how = TRUST_MANAGER_INITIATED;
+	if (p->login == LOGIN_GOOD || p->login == LOGIN_WANTED) {
+		snprintf(text, sizeof(text), "the list is empty: first contact, opened by %s, with %s", f->serial,
+			 p->login == LOGIN_GOOD ? "a local administrator's credentials" : "credentials to be checked");
+		put(r, 1, VERDICT_PASS, text);
+		return p->login == LOGIN_GOOD ? AUTH_FIRST_CONTACT : AUTH_LOGIN;
+	}
+	snprintf(text, sizeof(text), "connection denied; sn %s opened the first contact, but %s", f->serial, why);
+	put(r, 1, VERDICT_FAIL, text);
+	return AUTH_DENIED;
+}
+
 /* A serial that is not in the list: may it come in all the same? Fills check 2 and gives the way it comes in. */
 static enum auth_result
 judge_unlisted(const struct auth_policy *p, const struct cert_facts *f, struct auth_report *r)
@@ -89,6 +109,8 @@ judge_unlisted(const struct auth_policy *p, const struct cert_facts *f, struct a
 		put(r, 1, VERDICT_FAIL, text);
 		return AUTH_DENIED;
 	}
+	if (p->login != LOGIN_NOT_ASKED)
+		return judge_login(p, f, r);
 	snprintf(text, sizeof(text), "the list is empty: first contact with %s%s", f->serial,
 		 p->pin_count ? " (pinned)" : "");
 	put(r, 1, VERDICT_PASS, text);

@@ -19,6 +19,16 @@ enum auth_result {
 	AUTH_RENEWED,       /* in the list, same issuer, a new key: to be logged and stored */
 	AUTH_FIRST_CONTACT, /* list empty: unprivileged until registered */
 	AUTH_REGISTER,      /* admitted by register-device: `get dev_register` comes first */
+	AUTH_LOGIN,         /* all else is in order, but LOGIN_WANTED: to be judged again with what came of it */
+};
+
+/* What is known of the credentials in a manager's reply. */
+enum auth_login {
+	LOGIN_NOT_ASKED, /* this device has opened the connection: nobody has to log in */
+	LOGIN_WANTED,    /* the manager has: first contact takes a local administrator's credentials */
+	LOGIN_GOOD,
+	LOGIN_BAD,
+	LOGIN_LOCKED, /* too many were bad: none is looked at */
 };
 
 struct auth_policy {
@@ -26,6 +36,7 @@ struct auth_policy {
 	const char *const *pins; /* `set serial-number` of system central-management */
 	size_t pin_count;
 	const char *admitted; /* serial that register-device admits at this moment; NULL: none */
+	enum auth_login login;
 };
 
 enum { AUTH_CHECKS = 3 };

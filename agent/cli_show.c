@@ -9,9 +9,12 @@
 #include "agent/agent.h"
 #include "agent/channel.h"
 #include "agent/device.h"
+#include "agent/listener.h"
 #include "agent/memory.h"
+#include "agent/notice.h"
 #include "agent/session.h"
 #include "agent/settings.h"
+#include "agent/update.h"
 #include "agent/uplink.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -154,6 +157,8 @@ reason_down(const struct agent_parts *p, const struct uplink_view *v)
 		return "";
 	if (strcmp(entry_get(cm, "type"), "fortimanager") != 0)
 		return "no manager: `config system central-management`, `set type` is not fortimanager";
+	if (!entry_count(cm, "fmg") && p->listener)
+		return v->last_reason[0] ? v->last_reason : "waiting for the manager to connect";
 	if (!entry_count(cm, "fmg"))
 		return "no manager: `config system central-management`, `set fmg` is empty";
 	if (!p->creds)
@@ -179,6 +184,7 @@ cli_show_management(struct agent *a, bool json, struct buf *out)
 	put_addresses(&s, &p, &v);
 	if (v.session) {
 		put_text(&s, "State", "state", session_state_name(session_state(v.session)));
+		put_text(&s, "Opened by", "opened-by", v.incoming ? "manager" : "device");
 		put_span(&s, "In this state for", "since", now.ms - session_since(v.session).ms);
 	} else if (v.resolving) {
 		put_text(&s, "State", "state", "resolving");
@@ -324,6 +330,27 @@ put_drops(struct sheet *s, const struct agent_parts *p, const struct session *x)
 	}
 }
 
+/* What managers begin on their own: connections to this box, and word of newer versions. */
+static void
+put_doors(struct sheet *s, const struct agent_parts *p, const struct uplink_view *v)
+{
+	const struct notice_counters *n = p->notice ? notice_counters(p->notice) : NULL;
+
+	if (p->listener) {
+		put_number(s, "Connections opened by managers", "calls", (int64_t)v->calls, "");
+		put_number(s, "Refused of these", "calls-refused", (int64_t)v->calls_refused, "");
+		put_number(s, "Refused by interface", "calls-refused-interface", (int64_t)listener_refused(p->listener),
+			   "");
+	}
+	if (n) {
+		put_number(s, "Notices", "notices", (int64_t)n->taken, "");
+		put_number(s, "Notices not of the manager", "notices-foreign", (int64_t)n->foreign, "");
+		put_number(s, "Notices malformed", "notices-malformed", (int64_t)n->malformed, "");
+	}
+	put_number(s, "Newer versions seen", "newer-versions", (int64_t)p->update->newer, "");
+	put_number(s, "Updates asked for", "update-requests", (int64_t)p->update->requests, "");
+}
+
 void
 cli_show_session(struct agent *a, bool json, struct buf *out)
 {
@@ -352,6 +379,7 @@ cli_show_session(struct agent *a, bool json, struct buf *out)
 		put_number(&s, "Bytes out", "bytes-out", (int64_t)v.counters->out_bytes, "");
 	}
 	put_drops(&s, &p, v.session);
+	put_doors(&s, &p, &v);
 	sheet_close(&s);
 }
 

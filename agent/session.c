@@ -32,6 +32,7 @@ struct session {
 	mono_t heard;         /* last valid frame */
 	bool keepalive_seen;  /* the manager sends keep-alives or answers ours: its silence means something */
 	bool was_up, privileged;
+	enum auth_login login;
 	struct session_timers timers;
 	struct auth_report report;
 	struct channels *channels;
@@ -474,14 +475,26 @@ log_report(const struct auth_report *r)
 	}
 }
 
+/* `m` is the reply to `get auth`; NULL: none came. A manager that opened the connection may have to log in: that is the
+ * one check which takes time, and comes when the others are passed. */
 static void
-judge(struct session *s, const char *reply_serial)
+judge(struct session *s, const struct message *m)
 {
 	const struct cert_check *peer = s->ops.peer(s->ops.ctx, s);
+	const char *reply_serial = m ? message_str(m, "serialno") : NULL;
 	struct auth_policy policy = {0};
 
 	s->ops.policy(s->ops.ctx, &policy);
+	policy.login = s->login;
 	auth_judge(&policy, reply_serial, peer, &s->report);
+	if (s->report.result == AUTH_LOGIN) {
+		s->login =
+		    s->ops.login(s->ops.ctx, s, message_str(m, PROFILE_KEY_USER), message_str(m, PROFILE_KEY_PASSWORD));
+		if (s->login == LOGIN_WANTED)
+			s->login = LOGIN_BAD;
+		policy.login = s->login;
+		auth_judge(&policy, reply_serial, peer, &s->report);
+	}
 	memcpy(s->peer, peer->facts.serial, sizeof(s->peer));
 	log_report(&s->report);
 	s->ops.judged(s->ops.ctx, s, &s->report);
@@ -490,7 +503,7 @@ judge(struct session *s, const char *reply_serial)
 static void
 take_auth(struct session *s, const struct message *m, mono_t now)
 {
-	judge(s, message_str(m, "serialno"));
+	judge(s, m);
 	if (s->report.result == AUTH_DENIED) {
 		fire_because(s, SEV_REFUSED, now, "authentication failed: %s", s->report.reason);
 		return;
@@ -590,6 +603,7 @@ judge_again(struct session *s, struct auth_report *now)
 	struct auth_policy policy = {0};
 
 	s->ops.policy(s->ops.ctx, &policy);
+	policy.login = s->login;
 	auth_judge(&policy, s->peer, s->ops.peer(s->ops.ctx, s), now);
 }
 
@@ -786,6 +800,8 @@ on_message(struct session *s, const struct message *m, mono_t now)
 		s->count.keepalives_in++;
 		s->keepalive_seen = true;
 		session_reply(s, PROFILE_VERB_KEEPALIVE, PROFILE_OK, NULL);
+		if (s->privileged)
+			s->ops.versions(s->ops.ctx, s, m);
 	} else if (!strcmp(m->verb, PROFILE_VERB_CHANNEL)) {
 		on_channel(s, m, now);
 	} else {
@@ -842,6 +858,7 @@ session_new(const struct session_ops *ops, mono_t now)
 	s->ops = *ops;
 	s->since = s->heard = now;
 	s->reply_due = s->keepalive_due = MONO_NEVER;
+	s->login = ops->login ? LOGIN_WANTED : LOGIN_NOT_ASKED;
 	s->timers = (struct session_timers){PROFILE_KEEPALIVE_S, PROFILE_SOCK_TIMEOUT_S, PROFILE_WINDOW};
 	s->channels = channels_new(&cops);
 	if (!s->channels) {

@@ -92,6 +92,9 @@ struct session_ops {
 	void (*identity)(void *ctx, struct session *s, struct session_identity *out);
 	void (*policy)(void *ctx, struct auth_policy *out);
 	const char *(*register_password)(void *ctx); /* of the pending register-device; NULL: none */
+	/* Are these a local administrator's? Asked once, when all else is in order and only that is wanting. NULL where
+	 * this device has opened the connection. */
+	enum auth_login (*login)(void *ctx, struct session *s, const char *user, const char *password);
 
 	/* What happens. `judged` comes once the checks were made, passed or not. `enrol` puts the manager into the list
 	 * on disk: 0, or an error that leaves the session unprivileged. */
@@ -103,7 +106,9 @@ struct session_ops {
 	void (*packet)(void *ctx, struct session *s, uint8_t *p,
 		       size_t len); /* privileged only; stays as the frame does */
 	void (*request)(void *ctx, struct session *s, const struct message *m,
-			mono_t now);                /* `get …`, privileged only */
+			mono_t now); /* `get …`, privileged only */
+	/* A keep-alive of the manager's, with the versions it has: privileged only. */
+	void (*versions)(void *ctx, struct session *s, const struct message *m);
 	void (*down)(void *ctx, struct session *s); /* it is closed: session_reason() says why */
 };
 

@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/channel.h"
+#include "agent/listener.h"
 #include "agent/profile.h"
 #include "agent/resolve.h"
 #include "base/crypto.h"
@@ -17,10 +19,13 @@
 enum {
 	SHORT_MS = 60 * 1000,    /* a session that did not last this long is not redialled at once */
 	STALE_CONNECT_MS = 1000, /* a TCP attempt older than this is given up when the network changes */
+	HELD = 16,               /* sources that failed, remembered */
+	SOURCE6_BITS = 64,       /* one site can have any address of these */
 };
 
 enum role {
 	ROLE_DIALING,
+	ROLE_CALL, /* the manager has opened it */
 	ROLE_CURRENT,
 	ROLE_LEAVING, /* replaced, or in the way of a test: closed once its channels are delivered */
 };
@@ -31,8 +36,11 @@ struct link {
 	enum role role;
 	struct conn *conn;
 	struct session *session;
+	bool incoming; /* opened by the manager */
 	char target[DIALER_NAME_MAX];
+	char interface[16]; /* that an incoming one came in by */
 	struct addr manager;
+	mono_t opened;
 	mono_t leaving_since;
 	mono_t up_since;
 	bool has_address; /* the manager has given one: `address` */
@@ -60,6 +68,12 @@ struct uplink {
 	bool start_failed;                 /* an attempt or a look-up failed before it had begun */
 	char last_reason[320];
 	struct addr pkcs1; /* the manager that cannot be offered RSA-PSS; family 0: none */
+	struct {
+		struct addr source;
+		mono_t until;
+	} held[HELD];
+	size_t held_next;
+	uint64_t calls_refused;
 
 	uint16_t port;
 	struct addr source4, source6;
@@ -88,6 +102,19 @@ leaving_due(const struct link *k)
 	return mono_in(last, PROFILE_RESULT_MS);
 }
 
+/* Opened by somebody who has not proved yet that it is a manager of ours. */
+static bool
+is_stranger(const struct link *k)
+{
+	return k->role == ROLE_CALL && !k->gone && session_state(k->session) <= SESSION_AUTH;
+}
+
+static mono_t
+stranger_due(const struct link *k)
+{
+	return is_stranger(k) ? mono_in(k->opened, PROFILE_CALL_MS) : MONO_NEVER;
+}
+
 void
 uplink_touch(struct uplink *u)
 {
@@ -98,6 +125,7 @@ uplink_touch(struct uplink *u)
 			continue;
 		first = mono_min(first, session_deadline(k->session));
 		first = mono_min(first, leaving_due(k));
+		first = mono_min(first, stranger_due(k));
 	}
 	loop_timer_at(u->timer, first);
 }
@@ -115,6 +143,8 @@ on_timer(void *ctx)
 			session_tick(k->session, now);
 		if (mono_due(leaving_due(k), now))
 			session_stop(k->session, "replaced by a newer session", now);
+		if (mono_due(stranger_due(k), now))
+			session_stop(k->session, "not authenticated in time", now);
 	}
 	check_stale(u, now);
 	dialer_tick(u->dialer, now);
@@ -202,6 +232,14 @@ op_register_password(void *ctx)
 	return u->ops.register_password(u->ops.ctx);
 }
 
+static enum auth_login
+op_login(void *ctx, struct session *s, const char *user, const char *password)
+{
+	struct uplink *u = ctx;
+
+	return u->ops.login(u->ops.ctx, &link_of(u, s)->manager, user, password);
+}
+
 static void
 op_judged(void *ctx, struct session *s, const struct auth_report *r)
 {
@@ -232,22 +270,44 @@ wanted_serial(const struct uplink *u)
 	return u->testing ? u->test_serial : u->seek;
 }
 
-/* A session answered `get ip` with 200: it is the one in use from now on, unless another manager is wanted. */
+/* Why a session that has come up is not wanted beside the one in use; NULL: it takes its place. While an install is
+ * tested the newer one does; otherwise the one that this device has opened stays, and of two that managers have opened
+ * the newer one of the same manager, which has lost the older. */
+static const char *
+not_wanted(const struct uplink *u, const struct link *k)
+{
+	const char *serial = session_peer_serial(k->session), *wanted = wanted_serial(u);
+
+	if (!u->current)
+		return NULL;
+	if (*wanted)
+		return strcmp(wanted, serial) ? "another manager is wanted" : NULL;
+	/* one that an operator has just let in is to be used, whatever there was */
+	if (u->testing || !k->incoming || session_report(k->session)->result == AUTH_REGISTER)
+		return NULL;
+	if (!u->current->incoming)
+		return "the session that this device has opened stays";
+	return strcmp(serial, session_peer_serial(u->current->session)) ? "another manager has the session" : NULL;
+}
+
+/* A session answered `get ip` with 200: it is the one in use from now on, unless another one is wanted. */
 static void
 op_up(void *ctx, struct session *s)
 {
 	struct uplink *u = ctx;
 	struct link *k = link_of(u, s);
-	const char *serial = wanted_serial(u);
+	const char *why = not_wanted(u, k);
 
-	if (k != u->dialing)
+	if (k != u->dialing && k->role != ROLE_CALL)
 		return;
-	if (*serial && strcmp(serial, session_peer_serial(s)) != 0 && u->current) {
-		session_stop(s, "another manager is wanted", clock_mono());
+	if (why) {
+		session_stop(s, why, clock_mono());
 		return;
 	}
-	u->dialing = NULL;
-	dialer_succeeded(u->dialer);
+	if (k == u->dialing) {
+		u->dialing = NULL;
+		dialer_succeeded(u->dialer);
+	}
 	if (u->current)
 		leave(u->current);
 	u->current = k;
@@ -297,12 +357,51 @@ op_request(void *ctx, struct session *s, const struct message *m, mono_t now)
 	u->ops.request(u->ops.ctx, s, m, now);
 }
 
+static void
+op_versions(void *ctx, struct session *s, const struct message *m)
+{
+	struct uplink *u = ctx;
+
+	if (link_of(u, s) == u->current)
+		u->ops.versions(u->ops.ctx, s, m);
+}
+
 /* True when a manager that has our old session turned a fresh one away: then the old one goes first. */
 static bool
 refused_second(const struct uplink *u, const struct link *k)
 {
 	return u->testing && u->current && !u->again_after_leaving && session_turned_away(k->session) &&
 	       addr_same_host(&k->manager, &u->current->manager);
+}
+
+/* IPv6 sources are networks: nobody has one address only. */
+static bool
+same_source(const struct addr *a, const struct addr *b)
+{
+	struct addr net = *a;
+
+	if (a->family != AF_INET6)
+		return addr_same_host(a, b);
+	net.prefix = SOURCE6_BITS;
+	return addr_covers(&net, b);
+}
+
+static void
+hold_source(struct uplink *u, const struct addr *a, mono_t now)
+{
+	u->held[u->held_next].source = *a;
+	u->held[u->held_next].until = mono_in(now, UPLINK_HOLD_MS);
+	u->held_next = (u->held_next + 1) % HELD;
+}
+
+static bool
+is_held(const struct uplink *u, const struct addr *a, mono_t now)
+{
+	for (size_t i = 0; i < HELD; i++) {
+		if (u->held[i].source.family && !mono_due(u->held[i].until, now) && same_source(&u->held[i].source, a))
+			return true;
+	}
+	return false;
 }
 
 static void
@@ -313,9 +412,13 @@ op_down(void *ctx, struct session *s)
 	mono_t now = clock_mono();
 	bool was_current = k == u->current, brief = now.ms - k->up_since.ms < SHORT_MS;
 
-	snprintf(u->last_reason, sizeof(u->last_reason), "%s", session_reason(s));
+	/* a stranger at the door is no reason why the manager that is dialled is not there */
+	if (was_current || !k->incoming || !dialer_target_count(u->dialer))
+		snprintf(u->last_reason, sizeof(u->last_reason), "%s", session_reason(s));
 	if (!was_current)
-		log_debug(DBG_SESSION | DBG_ERROR, "[session] ended: %s", u->last_reason);
+		log_debug(DBG_SESSION | DBG_ERROR, "[session] ended: %s", session_reason(s));
+	if (k->incoming && !session_was_up(s))
+		hold_source(u, &k->manager, now);
 	u->ops.down(u->ops.ctx, s, was_current, k->target, &k->manager);
 	k->gone = true;
 	loop_task_soon(u->reaper);
@@ -398,7 +501,7 @@ on_closed(void *ctx, const struct err *why)
 	if (why->code == -EPROTONOSUPPORT && !addr_same_host(&u->pkcs1, &k->manager)) {
 		u->pkcs1 = k->manager;
 		k->again = true;
-	} else if (session_state(k->session) == SESSION_HANDSHAKE) {
+	} else if (!k->incoming && session_state(k->session) == SESSION_HANDSHAKE) {
 		u->pkcs1.family = 0; /* that was not the cause */
 	}
 	session_on_closed(k->session, why, clock_mono());
@@ -438,8 +541,10 @@ on_reap(void *ctx)
 	uplink_sync(u);
 }
 
+/* By dialling, or over the connection that a manager has opened, whose descriptor is taken. */
 static int
-link_open(struct uplink *u, const char *target, const struct addr *a, struct link **out, struct err *e)
+link_open(struct uplink *u, const char *target, const struct addr *a, const struct listener_call *call,
+	  struct link **out, struct err *e)
 {
 	const struct session_ops sops = {
 	    .ctx = u,
@@ -453,6 +558,7 @@ link_open(struct uplink *u, const char *target, const struct addr *a, struct lin
 	    .identity = op_identity,
 	    .policy = op_policy,
 	    .register_password = op_register_password,
+	    .login = call ? op_login : NULL,
 	    .judged = op_judged,
 	    .enrol = op_enrol,
 	    .up = op_up,
@@ -460,6 +566,7 @@ link_open(struct uplink *u, const char *target, const struct addr *a, struct lin
 	    .address = op_address,
 	    .packet = op_packet,
 	    .request = op_request,
+	    .versions = op_versions,
 	    .down = op_down,
 	};
 	struct conn_target t = {
@@ -485,13 +592,27 @@ link_open(struct uplink *u, const char *target, const struct addr *a, struct lin
 	}
 	k->home = u;
 	k->manager = *a;
+	k->opened = clock_mono();
 	text_copy(k->target, sizeof(k->target), target);
-	rc = conn_dial(u->loop, u->creds, &t, &cops, &k->conn, e);
+	if (call) {
+		k->incoming = true;
+		k->role = ROLE_CALL;
+		memcpy(k->interface, call->interface, sizeof(k->interface));
+		t.port = call->peer_port;
+		rc = conn_accept(u->loop, u->creds, call->fd, &t, &cops, &k->conn, e);
+		call = NULL;
+	} else {
+		rc = conn_dial(u->loop, u->creds, &t, &cops, &k->conn, e);
+	}
 	if (rc)
 		goto out;
+	k->next = u->links;
+	u->links = k;
 	*out = k;
 	return 0;
 out:
+	if (call)
+		close(call->fd);
 	if (k)
 		link_free(k);
 	return rc;
@@ -507,15 +628,13 @@ do_dial(void *ctx, const char *target, const struct addr *a)
 
 	log_debug(DBG_SESSION, "[session] dialling %s (%s)", addr_host(text, a),
 		  text_escape(shown, sizeof(shown), target, strlen(target)));
-	if (link_open(u, target, a, &k, &e)) {
+	if (link_open(u, target, a, NULL, &k, &e)) {
 		snprintf(u->last_reason, sizeof(u->last_reason), "%s: %s", text, e.text);
 		log_debug(DBG_SESSION, "[session] %s", u->last_reason);
 		u->start_failed = true; /* the dialer hears of it from a fresh turn */
 		loop_task_soon(u->reaper);
 		return;
 	}
-	k->next = u->links;
-	u->links = k;
 	u->dialing = k;
 }
 
@@ -565,6 +684,88 @@ do_random(void *ctx)
 	(void)ctx;
 	crypto_random(&r, sizeof(r)); /* without randomness the shortest delay is taken: no reason to stay away */
 	return r;
+}
+
+/* --- connections that managers open --------------------------------------------------------------------------------
+ */
+
+/* How many of them there are beside the one in use, and how many of them from the source of `a`. */
+static size_t
+count_calls(const struct uplink *u, const struct addr *a, size_t *of_one)
+{
+	size_t n = 0;
+
+	*of_one = 0;
+	for (const struct link *k = u->links; k; k = k->next) {
+		if (!k->incoming || k->gone || k == u->current)
+			continue;
+		n++;
+		*of_one += same_source(&k->manager, a);
+	}
+	return n;
+}
+
+/* Why no more can be taken from there; NULL: it can. */
+static const char *
+cannot_take(struct uplink *u, const struct addr *peer, mono_t now)
+{
+	struct link *oldest = NULL;
+	size_t of_one, n = count_calls(u, peer, &of_one);
+
+	if (!u->on || !u->creds)
+		return "nobody is connected to now";
+	if (is_held(u, peer, now))
+		return "it failed a moment ago";
+	if (of_one >= UPLINK_CALLS_OF_ONE)
+		return "there are connections from there already";
+	if (n < UPLINK_CALLS)
+		return NULL;
+	for (struct link *k = u->links; k; k = k->next) {
+		if (is_stranger(k) && session_state(k->session) < SESSION_CLOSING)
+			oldest = k; /* new ones are put in front */
+	}
+	if (!oldest)
+		return "there are too many";
+	session_stop(oldest->session, "it made room for a newer connection", now);
+	return NULL;
+}
+
+void
+uplink_accept(struct uplink *u, const struct listener_call *c)
+{
+	const char *why = cannot_take(u, &c->peer, clock_mono());
+	struct err e = ERR_NONE;
+	struct link *k = NULL;
+	char text[ADDR_TEXT];
+
+	addr_host(text, &c->peer);
+	if (why) {
+		u->calls_refused++;
+		log_debug(DBG_SESSION, "[listen] %s: %s: refused", text, why);
+		close(c->fd);
+	} else if (link_open(u, "", &c->peer, c, &k, &e)) {
+		log_debug(DBG_ERROR, "[listen] %s: %s", text, e.text);
+	} else {
+		log_debug(DBG_SESSION, "[listen] %s came in by interface %s", text, c->interface);
+	}
+	uplink_touch(u);
+}
+
+void
+uplink_check_calls(struct uplink *u, bool (*allowed)(void *ctx, const char *interface, const struct addr *local),
+		   void *ctx, const char *reason)
+{
+	for (struct link *k = u->links; k; k = k->next) {
+		struct addr local, remote;
+		uint16_t port;
+
+		if (!k->incoming || k->gone)
+			continue;
+		conn_addresses(k->conn, &local, &remote, &port);
+		if (local.family && !allowed(ctx, k->interface, &local))
+			session_stop(k->session, reason, clock_mono());
+	}
+	uplink_touch(u);
 }
 
 /* --- the owner's side --------------------------------------------------------------------------------------------- */
@@ -677,9 +878,20 @@ uplink_idle(const struct uplink *u)
 void
 uplink_test_begin(struct uplink *u, const char *serial)
 {
+	static const char reason[] = "a fresh session is wanted";
+
 	u->testing = true;
 	text_copy(u->test_serial, sizeof(u->test_serial), serial ? serial : "");
-	begin_anew(u, "a fresh session is wanted");
+	for (struct link *k = u->links; k; k = k->next) {
+		if (k->role == ROLE_CALL && !k->gone)
+			session_stop(k->session, reason, clock_mono());
+	}
+	if (u->current && (u->current->incoming || !dialer_target_count(u->dialer))) {
+		log_debug(DBG_SESSION, "[test] the manager has to come again: the old session is closed");
+		leave(u->current);
+		u->current = NULL;
+	}
+	begin_anew(u, reason);
 	uplink_sync(u);
 }
 
@@ -752,14 +964,18 @@ uplink_view(const struct uplink *u, mono_t now, struct uplink_view *out)
 {
 	const struct link *k = u->current ? u->current : u->dialing;
 	mono_t due = dialer_deadline(u->dialer);
+	size_t of_one;
 
 	*out = (struct uplink_view){.tls_version = "", .tls_suite = "", .resolving = u->query != NULL};
 	out->next_dial_ms = due.ms == MONO_NEVER.ms ? -1 : mono_left_ms(due, now);
 	text_copy(out->last_reason, sizeof(out->last_reason), u->last_reason);
+	out->calls = count_calls(u, &(struct addr){0}, &of_one);
+	out->calls_refused = u->calls_refused;
 	if (!k)
 		return;
 	out->session = k->session;
 	out->current = k == u->current;
+	out->incoming = k->incoming;
 	text_copy(out->target, sizeof(out->target), k->target);
 	conn_addresses(k->conn, &out->local, &out->manager, &out->port);
 	out->tls_version = conn_tls_version(k->conn);

@@ -54,6 +54,8 @@ struct replay {
 	const char *pins[2];
 	size_t pin_count;
 	const char *admitted; /* by register-device */
+	const char *login;    /* "USER:PASSWORD" that is right, or "locked"; NULL: the device has dialled */
+	unsigned versions;    /* keep-alives heard of */
 	struct cert_check peer;
 	int enrol_rc;
 	int send_rc; /* what sending answers */
@@ -171,6 +173,27 @@ replay_register_password(void *ctx)
 	return ((struct replay *)ctx)->admitted ? REPLAY_PASSWORD : NULL;
 }
 
+static inline enum auth_login
+replay_login(void *ctx, struct session *s, const char *user, const char *password)
+{
+	const char *login = ((struct replay *)ctx)->login;
+	char given[128];
+
+	(void)s;
+	snprintf(given, sizeof(given), "%s:%s", user, password);
+	if (!strcmp(login, "locked"))
+		return LOGIN_LOCKED;
+	return strcmp(given, login) ? LOGIN_BAD : LOGIN_GOOD;
+}
+
+static inline void
+replay_versions(void *ctx, struct session *s, const struct message *m)
+{
+	(void)s;
+	(void)m;
+	((struct replay *)ctx)->versions++;
+}
+
 static inline void
 replay_judged(void *ctx, struct session *s, const struct auth_report *report)
 {
@@ -271,6 +294,7 @@ replay_session(struct replay *r)
 					.identity = replay_identity,
 					.policy = replay_policy,
 					.register_password = replay_register_password,
+					.login = r->login ? replay_login : NULL,
 					.judged = replay_judged,
 					.enrol = replay_enrol,
 					.up = replay_up,
@@ -278,6 +302,7 @@ replay_session(struct replay *r)
 					.address = replay_address,
 					.packet = replay_packet,
 					.request = replay_request,
+					.versions = replay_versions,
 					.down = replay_down};
 	struct session *s = session_new(&ops, r->now);
 

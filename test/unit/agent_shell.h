@@ -1,5 +1,5 @@
 /* agent_shell: an agent_box and what else a shell shows, behind agent.h's functions: tests that include this name
- * agent_parts agent_register agent_unregister agent_end_install uplink_view in their wrap line.
+ * agent_parts agent_register agent_unregister agent_set_mgmtid agent_end_install uplink_view in their wrap line.
  */
 #ifndef TEST_UNIT_AGENT_SHELL_H
 #define TEST_UNIT_AGENT_SHELL_H
@@ -7,6 +7,7 @@
 #include "agent/agent.h"
 #include "agent/memory.h"
 #include "agent/settings.h"
+#include "agent/update.h"
 #include "agent/uplink.h"
 #include "test/unit/agent_box.h"
 #include "trustlist/trustlist.h"
@@ -16,6 +17,7 @@ static struct {
 	struct settings *settings;
 	struct trust_list *trust;
 	struct memory memory;
+	struct update update;
 	struct uplink_view view;
 	struct agent_parts more; /* what a test adds: admitted, started, packets_unsent */
 
@@ -27,6 +29,7 @@ static struct {
 void __wrap_agent_parts(const struct agent *a, struct agent_parts *out);
 int __wrap_agent_register(struct agent *a, const char *serial, const char *password, const char *who, struct err *e);
 int __wrap_agent_unregister(struct agent *a, const char *serial, const char *who, struct err *e);
+int __wrap_agent_set_mgmtid(struct agent *a, const char *id, const char *who, struct err *e);
 int __wrap_agent_end_install(struct agent *a, bool keep, struct err *e);
 void __wrap_uplink_view(const struct uplink *u, mono_t now, struct uplink_view *out);
 
@@ -44,6 +47,7 @@ __wrap_agent_parts(const struct agent *a, struct agent_parts *out)
 	out->reboots = box.reboots;
 	out->store = box.store;
 	out->memory = &shell.memory;
+	out->update = &shell.update;
 	out->serial = "FGVM010000000001";
 }
 
@@ -66,6 +70,13 @@ __wrap_agent_unregister(struct agent *a, const char *serial, const char *who, st
 {
 	(void)a;
 	return shell_note(e, "unregister", serial, who, "");
+}
+
+int
+__wrap_agent_set_mgmtid(struct agent *a, const char *id, const char *who, struct err *e)
+{
+	(void)a;
+	return shell_note(e, "set-mgmt-id", id, who, "");
 }
 
 int

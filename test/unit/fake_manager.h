@@ -264,16 +264,12 @@ fake_on_link(void *ctx, uint32_t events)
 	fake_flush(k);
 }
 
-static inline void
-fake_on_accept(void *ctx, uint32_t events)
+/* A connection, whoever has opened it: takes the descriptor. */
+static inline struct fake_link *
+fake_take_over(struct fake *f, int fd)
 {
-	struct fake *f = ctx;
 	struct fake_link *k = &f->links[f->count];
-	int fd = accept4(f->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-	(void)events;
-	if (fd < 0)
-		return;
 	if (f->count == FAKE_LINKS)
 		fail_msg("the device dials more often than any test expects");
 	*k = (struct fake_link){.home = f, .fd = fd, .in = BUF_INIT(1024 * 1024), .out = BUF_INIT(64 * 1024 * 1024)};
@@ -283,6 +279,18 @@ fake_on_accept(void *ctx, uint32_t events)
 	mbedtls_ssl_set_bio(&k->ssl, &k->fd, fake_send_raw, fake_recv_raw, NULL);
 	k->io = loop_io_new(f->loop, fd, EPOLLIN, fake_on_link, k);
 	assert_non_null(k->io);
+	return k;
+}
+
+static inline void
+fake_on_accept(void *ctx, uint32_t events)
+{
+	struct fake *f = ctx;
+	int fd = accept4(f->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	(void)events;
+	if (fd >= 0)
+		fake_take_over(f, fd);
 }
 
 static inline void

@@ -192,6 +192,61 @@ every_combination(void **state)
 	}
 }
 
+/* A manager that has opened the connection: with an empty list credentials count, and nowhere else. */
+static void
+logins(void **state)
+{
+	static const struct {
+		const char *what;
+		enum auth_login login;
+		enum auth_result first; /* where first contact would be the answer */
+	} cases[] = {
+	    {"to be asked for", LOGIN_WANTED, AUTH_LOGIN},
+	    {"good", LOGIN_GOOD, AUTH_FIRST_CONTACT},
+	    {"bad", LOGIN_BAD, AUTH_DENIED},
+	    {"locked", LOGIN_LOCKED, AUTH_DENIED},
+	};
+
+	(void)state;
+	for (int what = 0; what < LISTS; what++) {
+		struct trust_list *l = list_of((enum holds)what);
+
+		for (int says = 0; says < POLICIES; says++) {
+			for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+				struct auth_policy p = policy_of((enum says)says, l);
+				enum auth_result may = admission[what].result[says];
+
+				p.login = cases[i].login;
+				print_message("  %s, %s, login %s\n", list_names[what], policy_names[says],
+					      cases[i].what);
+				for (size_t way = 0; way < sizeof(ways) / sizeof(ways[0]); way++)
+					judge_one(&p, way, may == AUTH_FIRST_CONTACT ? cases[i].first : may);
+			}
+		}
+		trust_list_free(l);
+	}
+}
+
+static void
+a_login_says_how_it_came(void **state)
+{
+	struct trust_list *l = list_of(NOTHING);
+	struct auth_policy p = {.list = l, .login = LOGIN_GOOD};
+	struct cert_check peer = peer_of(SERIAL, true, 0);
+	struct auth_report r;
+
+	(void)state;
+	auth_judge(&p, SERIAL, &peer, &r);
+	assert_int_equal(r.how, TRUST_MANAGER_INITIATED);
+	p.login = LOGIN_LOCKED;
+	auth_judge(&p, SERIAL, &peer, &r);
+	assert_non_null(strstr(r.reason, "too many logins have failed"));
+	p.login = LOGIN_BAD;
+	auth_judge(&p, SERIAL, &peer, &r);
+	assert_non_null(strstr(r.reason, "not a local administrator's"));
+	trust_list_free(l);
+}
+
 /* A failed check is the reason before one that could not be made, and the first one before later ones. */
 static void
 reason_is_the_first_failure(void **state)
@@ -384,6 +439,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    WITH_LISTS(every_combination),
+	    WITH_LISTS(logins),
+	    WITH_LISTS(a_login_says_how_it_came),
 	    WITH_LISTS(reason_is_the_first_failure),
 	    WITH_LISTS(texts),
 	    WITH_LISTS(bad_certificate_in_the_words_of_its_check),

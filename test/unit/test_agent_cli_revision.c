@@ -1,5 +1,6 @@
 /* agent/cli_revision: `execute revision …` as typed. */
-// wrap: agent_parts agent_register agent_unregister agent_end_install agent_restore_revision uplink_view
+// wrap: agent_parts agent_register agent_unregister agent_set_mgmtid agent_end_install agent_restore_revision
+// uplink_view
 #include "agent/cli_revision.h"
 
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* agent/cli_show: what the status commands print, for people and as JSON with stable keys. */
-// wrap: agent_parts agent_register agent_unregister agent_end_install uplink_view
+// wrap: agent_parts agent_register agent_unregister agent_set_mgmtid agent_end_install uplink_view
 #include "agent/cli_show.h"
 
 #include <setjmp.h>

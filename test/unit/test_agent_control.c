@@ -1,5 +1,5 @@
 /* agent/control: the control socket, with clients as they should be and as they should not. */
-// wrap: clock_mono epoll_wait agent_parts agent_register agent_unregister agent_end_install uplink_view
+// wrap: clock_mono epoll_wait agent_parts agent_register agent_unregister agent_set_mgmtid agent_end_install uplink_view
 #include "agent/control.h"
 
 #include <dirent.h>

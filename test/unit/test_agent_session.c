@@ -438,6 +438,64 @@ pins_admit_only_their_own(void **state)
 	replay_stop(&rp);
 }
 
+/* --- a manager that has opened the connection --------------------------------------------------------------------- */
+
+static void
+log_in(const char *what, bool listed, const char *login, const char *script)
+{
+	start(what, listed);
+	rp.login = login;
+	replay_reconnect(&rp);
+	replay_run(&rp, script);
+	replay_stop(&rp);
+}
+
+/* Wire profile, section 4: with an empty list its first contact takes a local administrator's credentials. */
+static void
+first_contact_of_a_manager_that_dials(void **state)
+{
+	(void)state;
+	log_in("right", false, "admin:right",
+	       "tcp\ntls\ndevice get auth\n"
+	       "manager " AUTH_REPLY "|user=admin|passwd=right\n"
+	       "call judged first-contact\n"
+	       "device get ip\n"
+	       "manager " IP_REPLY "\n"
+	       "call enrol manager-initiated 0\ncall privileged\ncall " ADDRESS_CALL "\ncall up\n");
+	log_in("wrong", false, "admin:right",
+	       "tcp\ntls\ndevice get auth\n"
+	       "manager " AUTH_REPLY "|user=admin|passwd=wrong\n"
+	       "call judged denied\ncall close\n"
+	       "reason user and password are not a local administrator's\n"
+	       "nolog wrong\n");
+	log_in("nothing", false, "admin:right",
+	       "tcp\ntls\ndevice get auth\nmanager " AUTH_REPLY "\ncall judged denied\ncall close\n"
+	       "reason user and password are not a local administrator's\n");
+	log_in("locked", false, "locked",
+	       "tcp\ntls\ndevice get auth\nmanager " AUTH_REPLY "|user=admin|passwd=right\n"
+	       "call judged denied\ncall close\nreason too many logins have failed\n");
+	log_in("listed already", true, "locked",
+	       "tcp\ntls\ndevice get auth\nmanager " AUTH_REPLY "\ncall judged listed\ndevice get ip\n");
+}
+
+static void
+only_a_registered_managers_versions_are_heard(void **state)
+{
+	(void)state;
+	start("registered", true);
+	replay_run(&rp, "tcp\ntls\ndevice get auth\nmanager " AUTH_REPLY "\ncall judged listed\ndevice get ip\n"
+			"manager " IP_REPLY "\ncall privileged\ncall " ADDRESS_CALL "\ncall up\n");
+	replay_run(&rp, "manager keepalive|os_ver=8.0|avdb=91\ndevice reply 200|request=keepalive\n");
+	assert_int_equal(rp.versions, 1);
+	replay_stop(&rp);
+	start("not registered", true);
+	replay_run(&rp, "tcp\ntls\ndevice get auth\nmanager " AUTH_REPLY "\ncall judged listed\ndevice get ip\n"
+			"manager reply 200|request=ip|register_status=0\ncall up\n"
+			"manager keepalive|os_ver=8.0|avdb=91\ndevice reply 200|request=keepalive\n");
+	assert_int_equal(rp.versions, 0);
+	replay_stop(&rp);
+}
+
 /* --- registration ------------------------------------------------------------------------------------------------- */
 
 /* Wire profile, section 4: first contact is unprivileged until `register_status=1`; then the list, then privilege. */
@@ -1282,6 +1340,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(the_three_checks, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_bad_chain_is_judged_too, setup, teardown),
 	    cmocka_unit_test_setup_teardown(pins_admit_only_their_own, setup, teardown),
+	    cmocka_unit_test_setup_teardown(first_contact_of_a_manager_that_dials, setup, teardown),
+	    cmocka_unit_test_setup_teardown(only_a_registered_managers_versions_are_heard, setup, teardown),
 	    cmocka_unit_test_setup_teardown(first_contact, setup, teardown),
 	    cmocka_unit_test_setup_teardown(no_packet_leaves_unprivileged, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_list_that_cannot_be_written, setup, teardown),

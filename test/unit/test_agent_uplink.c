@@ -9,7 +9,10 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
+
 #include "agent/channel.h"
+#include "agent/listener.h"
 #include "agent/profile.h"
 #include "base/crypto.h"
 #include "test/unit/fake_manager.h"
@@ -70,6 +73,22 @@ op_trust_time_s(void *ctx)
 {
 	(void)ctx;
 	return FAKE_NOW_S;
+}
+
+static enum auth_login
+op_login(void *ctx, const struct addr *manager, const char *user, const char *password)
+{
+	(void)ctx;
+	(void)manager;
+	return !strcmp(user, "admin") && !strcmp(password, "right") ? LOGIN_GOOD : LOGIN_BAD;
+}
+
+static void
+op_versions(void *ctx, struct session *s, const struct message *m)
+{
+	(void)ctx;
+	(void)s;
+	(void)m;
 }
 
 static void
@@ -187,6 +206,7 @@ setup(void **state)
 	const struct uplink_ops ops = {.identity = op_identity,
 				       .policy = op_policy,
 				       .register_password = op_register_password,
+				       .login = op_login,
 				       .trust_time_s = op_trust_time_s,
 				       .judged = op_judged,
 				       .enrol = op_enrol,
@@ -196,6 +216,7 @@ setup(void **state)
 				       .packet = op_packet,
 				       .flush = op_flush,
 				       .request = op_request,
+				       .versions = op_versions,
 				       .down = op_down,
 				       .room = op_room};
 	struct err e = ERR_NONE;
@@ -379,6 +400,243 @@ static bool
 has_request(void)
 {
 	return w.requests == 1;
+}
+
+/* --- connections that the manager opens -------------------------------------------------------------------------- */
+
+/* The manager connects from this address of the loopback; both ends are wired up. Its end, or -1 where nobody plays
+ * it: a stranger who says nothing. */
+static int
+call_from(const char *source, bool manager)
+{
+	struct listener_call c = {.interface = "lo"};
+	struct sockaddr_in from = {.sin_family = AF_INET}, to;
+	socklen_t n = sizeof(to);
+	uint16_t port;
+	int door = fake_socket(&port, 4), fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(inet_pton(AF_INET, source, &from.sin_addr), 1);
+	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
+	assert_int_equal(getsockname(door, (struct sockaddr *)&to, &n), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, n), 0);
+	c.fd = accept4(door, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	assert_true(c.fd >= 0);
+	close(door);
+	assert_int_equal(addr_parse_host(source, &c.peer), 0);
+	c.peer_port = 4711;
+	uplink_accept(w.uplink, &c);
+	if (!manager)
+		return fd;
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	fake_take_over(&w.fake, fd);
+	return -1;
+}
+
+/* Nobody to dial; the manager comes by itself. */
+static void
+wait_for_calls(void)
+{
+	fake_start(&w.fake, w.loop, "manager");
+	configure(NULL, 0);
+	uplink_enable(w.uplink, true, NULL);
+}
+
+static struct uplink_view
+view(void)
+{
+	struct uplink_view v;
+
+	uplink_view(w.uplink, clock_mono(), &v);
+	return v;
+}
+
+#define LOGIN "reply 200|request=auth|serialno=" FAKE_SERIAL "|user=admin|passwd="
+
+static void
+a_manager_that_dials(void **state)
+{
+	(void)state;
+	wait_for_calls();
+	w.fake.auth = LOGIN "right";
+	call_from("127.0.0.1", true);
+	run_until("up", is_up);
+	assert_true(view().incoming);
+	assert_string_equal(w.target, " 127.0.0.1");
+	assert_string_equal(trust_list_at(w.list, 0)->serial, FAKE_SERIAL);
+	assert_int_equal(trust_list_at(w.list, 0)->how, TRUST_MANAGER_INITIATED);
+	assert_int_equal(view().next_dial_ms, -1);
+}
+
+static void
+a_manager_that_dials_and_has_no_password(void **state)
+{
+	(void)state;
+	wait_for_calls();
+	w.fake.auth = LOGIN "wrong";
+	call_from("127.0.0.1", true);
+	run_until("refused", one_was_down);
+	assert_int_equal(w.denied, 1);
+	assert_int_equal(trust_list_count(w.list), 0);
+	assert_int_equal(w.ups, 0);
+	/* not again at once, but after a second */
+	close(call_from("127.0.0.1", false));
+	assert_int_equal(view().calls_refused, 1);
+	turn_forward(w.loop, UPLINK_HOLD_MS);
+	w.fake.auth = LOGIN "right";
+	call_from("127.0.0.1", true);
+	run_until("up", is_up);
+}
+
+static void
+strangers_are_few_and_brief(void **state)
+{
+	int fds[UPLINK_CALLS_OF_ONE + 1];
+
+	(void)state;
+	wait_for_calls();
+	for (int i = 0; i <= UPLINK_CALLS_OF_ONE; i++)
+		fds[i] = call_from("127.0.0.9", false);
+	assert_int_equal(view().calls, UPLINK_CALLS_OF_ONE);
+	assert_int_equal(view().calls_refused, 1);
+	turn_forward(w.loop, PROFILE_CALL_MS);
+	run_until("given up", is_idle);
+	assert_int_equal(w.downs, UPLINK_CALLS_OF_ONE);
+	assert_string_equal(w.reason, "not authenticated in time");
+	for (int i = 0; i <= UPLINK_CALLS_OF_ONE; i++)
+		close(fds[i]);
+}
+
+static void
+the_oldest_stranger_makes_room(void **state)
+{
+	int fds[UPLINK_CALLS];
+	char from[32];
+
+	(void)state;
+	wait_for_calls();
+	for (int i = 0; i < UPLINK_CALLS; i++) {
+		snprintf(from, sizeof(from), "127.0.1.%d", i + 1);
+		fds[i] = call_from(from, false);
+	}
+	assert_int_equal(view().calls, UPLINK_CALLS);
+	w.fake.auth = LOGIN "right";
+	call_from("127.0.0.1", true);
+	run_until("up", is_up);
+	assert_int_equal(w.downs, 1);
+	assert_string_equal(w.reason, "it made room for a newer connection");
+	assert_int_equal(view().calls_refused, 0);
+	for (int i = 0; i < UPLINK_CALLS; i++)
+		close(fds[i]);
+}
+
+static void
+the_own_session_stays(void **state)
+{
+	struct session *own;
+
+	(void)state;
+	up_with("manager");
+	own = uplink_current(w.uplink);
+	call_from("127.0.0.1", true);
+	run_until("turned down", one_was_down);
+	assert_string_equal(w.reason, "the session that this device has opened stays");
+	assert_ptr_equal(uplink_current(w.uplink), own);
+	assert_string_equal(w.order, "up down ");
+}
+
+static void
+the_newer_call_of_a_manager_stays(void **state)
+{
+	struct session *first;
+
+	(void)state;
+	wait_for_calls();
+	w.fake.auth = LOGIN "right";
+	call_from("127.0.0.1", true);
+	run_until("up", is_up);
+	first = uplink_current(w.uplink);
+	call_from("127.0.0.1", true);
+	run_until("two", two_are_up);
+	assert_ptr_not_equal(uplink_current(w.uplink), first);
+	run_until("one left", one_was_down);
+	assert_string_equal(w.reason, "replaced by a newer session");
+	assert_string_equal(w.order, "up up down ");
+}
+
+/* Recovery rules, "The connection test": it is closed so that the manager comes again. */
+static void
+a_test_makes_the_manager_come_again(void **state)
+{
+	(void)state;
+	wait_for_calls();
+	w.fake.auth = LOGIN "right";
+	call_from("127.0.0.1", true);
+	run_until("up", is_up);
+	open_channel();
+	uplink_test_begin(w.uplink, FAKE_SERIAL);
+	assert_null(uplink_current(w.uplink));
+	run_quiet();
+	assert_int_equal(w.downs, 0); /* its results go first */
+	turn_forward(w.loop, PROFILE_RESULT_MS);
+	run_until("closed", one_was_down);
+	w.end_test_when_up = true;
+	call_from("127.0.0.1", true);
+	run_until("up again", is_up);
+	assert_string_equal(w.order, "up down up ");
+}
+
+/* What came before the test rests on what has changed. */
+static void
+a_test_wants_a_fresh_call(void **state)
+{
+	(void)state;
+	wait_for_calls();
+	w.fake.auth = NULL;
+	call_from("127.0.0.1", true);
+	run_until("asked", asked_for_auth);
+	uplink_test_begin(w.uplink, FAKE_SERIAL);
+	run_until("stopped", one_was_down);
+	assert_string_equal(w.reason, "a fresh session is wanted");
+	uplink_test_end(w.uplink);
+}
+
+static bool
+never(void *ctx, const char *interface, const struct addr *local)
+{
+	(void)ctx;
+	(void)local;
+	assert_string_equal(interface, "lo");
+	return false;
+}
+
+static void
+calls_end_where_they_may_not_be(void **state)
+{
+	(void)state;
+	wait_for_calls();
+	w.fake.auth = LOGIN "right";
+	call_from("127.0.0.1", true);
+	run_until("up", is_up);
+	uplink_check_calls(w.uplink, never, NULL, "not there");
+	run_until("gone", is_gone);
+	assert_string_equal(w.reason, "not there");
+}
+
+static void
+nobody_is_taken_while_it_is_off(void **state)
+{
+	int fd;
+	char c;
+
+	(void)state;
+	wait_for_calls();
+	uplink_enable(w.uplink, false, "off");
+	fd = call_from("127.0.0.1", false);
+	assert_int_equal(recv(fd, &c, 1, 0), 0);
+	assert_true(is_idle());
+	assert_int_equal(view().calls_refused, 1);
+	close(fd);
 }
 
 /* --- one session -------------------------------------------------------------------------------------------------- */
@@ -1077,6 +1335,16 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(a_manager_that_dials, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_manager_that_dials_and_has_no_password, setup, teardown),
+	    cmocka_unit_test_setup_teardown(strangers_are_few_and_brief, setup, teardown),
+	    cmocka_unit_test_setup_teardown(the_oldest_stranger_makes_room, setup, teardown),
+	    cmocka_unit_test_setup_teardown(the_own_session_stays, setup, teardown),
+	    cmocka_unit_test_setup_teardown(the_newer_call_of_a_manager_stays, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_test_makes_the_manager_come_again, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_test_wants_a_fresh_call, setup, teardown),
+	    cmocka_unit_test_setup_teardown(calls_end_where_they_may_not_be, setup, teardown),
+	    cmocka_unit_test_setup_teardown(nobody_is_taken_while_it_is_off, setup, teardown),
 	    cmocka_unit_test_setup_teardown(one_session, setup, teardown),
 	    cmocka_unit_test_setup_teardown(managers_that_fail, setup, teardown),
 	    cmocka_unit_test_setup_teardown(managers_that_say_nothing, setup, teardown),
