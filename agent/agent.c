@@ -608,6 +608,26 @@ agent_unregister(struct agent *a, const char *serial, const char *who, struct er
 	return CLI_OK;
 }
 
+int
+agent_set_mgmtid(struct agent *a, const char *id, const char *who, struct err *e)
+{
+	char old[sizeof(a->memory.mgmtid)];
+
+	if (!session_is_mgmtid(id) || strlen(id) >= sizeof(a->memory.mgmtid)) {
+		err_set(e, -EINVAL, "a management id expected: a decimal number or a UUID");
+		return CLI_INVALID;
+	}
+	memcpy(old, a->memory.mgmtid, sizeof(old));
+	text_copy(a->memory.mgmtid, sizeof(a->memory.mgmtid), id);
+	if (memory_save(&a->memory, e)) {
+		memcpy(a->memory.mgmtid, old, sizeof(old));
+		return CLI_FAILED;
+	}
+	log_event(EVENT_TRUST_CHANGED, LOG_LEVEL_NOTICE, "Management id set", "mgmtid", id, "was", old, "user", who,
+		  NULL);
+	return CLI_OK;
+}
+
 /* --- fgfmd -t ----------------------------------------------------------------------------------------------------- */
 
 struct checker {

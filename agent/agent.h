@@ -74,6 +74,9 @@ int agent_register(struct agent *a, const char *serial, const char *password, co
 /* `execute central-mgmt unregister-device`: takes it off the list and ends its session. 0 or a CLI code. */
 int agent_unregister(struct agent *a, const char *serial, const char *who, struct err *e);
 
+/* `execute central-mgmt set-mgmt-id`: what the device says it is called by its manager. 0 or a CLI code. */
+int agent_set_mgmtid(struct agent *a, const char *id, const char *who, struct err *e);
+
 /* An operator ends the pending install: keeps it or undoes it. 0 or -errno, as install_confirm() and install_revert().
  */
 int agent_end_install(struct agent *a, bool keep, struct err *e);

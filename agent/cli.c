@@ -142,6 +142,12 @@ run_unregister(struct call *k, struct err *e)
 	return agent_unregister(k->agent, k->argv[0], k->c->who, e);
 }
 
+static int
+run_set_mgmtid(struct call *k, struct err *e)
+{
+	return agent_set_mgmtid(k->agent, k->argv[0], k->c->who, e);
+}
+
 /* The pending install, or the one that was. */
 static void
 see_install(const struct call *k, struct install_status *out)
@@ -365,6 +371,7 @@ static const struct cli_command commands[] = {
      0,
      "SERIAL: take a manager off the trusted list",
      run_unregister},
+    {{"execute", "central-mgmt", "set-mgmt-id"}, 1, 1, 0, "ID: the management id told to the manager", run_set_mgmtid},
     {{"execute", "fgfm", "install", "confirm"}, 0, 0, 0, "keep the pending install", run_confirm},
     {{"execute", "fgfm", "install", "revert"}, 0, 0, 0, "undo the pending install", run_revert},
     {{"execute", "revision", "list"}, 0, 0, HAS_JSON, "the last saved configurations", run_revision_list},

@@ -555,13 +555,19 @@ take_address(const struct message *m, const char *key, struct addr *out)
 	return 0;
 }
 
-/* Decimal (older) or a UUID (7.x): digits, letters of hexadecimal numbers and dashes. */
+/* Digits, letters of hexadecimal numbers and dashes cover both forms. */
+bool
+session_is_mgmtid(const char *text)
+{
+	return *text && strspn(text, "0123456789abcdefABCDEF-") == strlen(text);
+}
+
 static int
 take_mgmtid(const struct message *m, char *out, size_t size)
 {
 	const char *text = message_str(m, "mgmtid");
 
-	if (strspn(text, "0123456789abcdefABCDEF-") != strlen(text))
+	if (*text && !session_is_mgmtid(text))
 		return -EINVAL;
 	return text_copy(out, size, text);
 }

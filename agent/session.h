@@ -69,6 +69,9 @@ struct session_identity {
 	int64_t uptime_s;
 };
 
+/* A management id: decimal (older) or a UUID (7.x). */
+bool session_is_mgmtid(const char *text);
+
 /* What a `get ip` reply gives, checked. */
 struct session_address {
 	struct addr tunnel, manager; /* family 0: none */

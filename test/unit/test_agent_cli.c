@@ -1,5 +1,5 @@
 /* agent/cli: the commands of a shell, and the few a manager's script may use. */
-// wrap: agent_parts agent_register agent_unregister agent_end_install uplink_view
+// wrap: agent_parts agent_register agent_unregister agent_set_mgmtid agent_end_install uplink_view
 #include "agent/cli.h"
 
 #include <fcntl.h>
@@ -169,6 +169,7 @@ a_manager_only_looks(void **state)
 	    {{"execute", "central-mgmt", "register-device", "FMG-VM0000000002", "x"}, CLI_DENIED, "permission denied"},
 	    {{"execute", "central-mgmt", "unregister-device", "FMG-VM0000000001"}, CLI_DENIED, "permission denied"},
 	    {{"exec", "cent", "unreg", "FMG-VM0000000001"}, CLI_DENIED, "permission denied"},
+	    {{"execute", "central-mgmt", "set-mgmt-id", "1"}, CLI_DENIED, "permission denied"},
 	    {{"execute", "fgfm", "install", "confirm"}, CLI_DENIED, "permission denied"},
 	    {{"execute", "fgfm", "install", "revert"}, CLI_DENIED, "permission denied"},
 	    {{"execute", "restore", "config", "/etc/passwd"}, CLI_DENIED, "permission denied"},
@@ -210,6 +211,8 @@ the_agent_is_asked(void **state)
 	     "register FMG-VM0000000002 pass word uid 1000", 0, CLI_OK},
 	    {"exec cent reg FMG-VM0000000002 %n%s", "register FMG-VM0000000002 %n%s uid 1000", CLI_INVALID,
 	     CLI_INVALID},
+	    {"execute central-mgmt set-mgmt-id 247331677", "set-mgmt-id 247331677 uid 1000 ", 0, CLI_OK},
+	    {"execute central-mgmt set-mgmt-id %n", "set-mgmt-id %n uid 1000 ", CLI_INVALID, CLI_INVALID},
 	    {"execute central-mgmt unregister-device FMG-VM0000000001", "unregister FMG-VM0000000001 uid 1000 ", 0,
 	     CLI_OK},
 	    {"execute central-mgmt unregister-device nobody", "unregister nobody uid 1000 ", CLI_NOT_FOUND,
