@@ -54,7 +54,7 @@ LIBS_config    := $(LIBS_base)
 LIBS_trustlist := $(LIBS_base)
 LIBS_tun       := $(NL_LIBS) $(LIBS_base)
 LIBS_rollback  := $(LIBS_base)
-LIBS_agent     := -lcares $(NL_LIBS) $(LIBS_base)
+LIBS_agent     := -lcares -lz $(NL_LIBS) $(LIBS_base)
 
 # Rooms a room may use, itself first: what a unit test of that room links.
 USES_base      := base

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/gzip.h"
 #include "agent/message.h"
 #include "agent/profile.h"
 #include "base/buf.h"
@@ -27,13 +28,17 @@ struct channel {
 	int close_code;
 	const char *close_reason;
 	bool told_delivered;
+	bool raw;               /* bytes as they are, acknowledged when their owner says so */
+	bool gzip;              /* each stream is a gzip member, both ways */
+	struct gunzip *inflate; /* made when the first bytes come, as the other is */
+	struct gzip *deflate;
 	mono_t progress;
 
 	struct buf out; /* coded bytes not sent yet */
 	uint64_t sent, acked;
 	uint32_t peer_window;
 
-	uint64_t received, acked_to_peer;
+	uint64_t received, taken, acked_to_peer;
 	uint32_t window; /* ours as the peer was told it: a later change is for later channels */
 	enum decode decode;
 	char digits[PROFILE_STREAM_DIGITS + 1];
@@ -86,6 +91,8 @@ drop(struct channel *ch, int code, const char *reason)
 	log_debug(DBG_CHANNEL, "[channel] %u closed: %s", ch->id, reason);
 	unlink_channel(ch);
 	buf_free(&ch->out);
+	gunzip_free(ch->inflate);
+	gzip_free(ch->deflate);
 	free(ch);
 	if (ops.closed)
 		ops.closed(ops.ctx, code, reason);
@@ -214,10 +221,35 @@ channel_id(const struct channel *ch)
 	return ch->id;
 }
 
+void
+channel_set_raw(struct channel *ch)
+{
+	ch->raw = true;
+}
+
+void
+channel_set_gzip(struct channel *ch)
+{
+	ch->gzip = true;
+}
+
+size_t
+channel_unacked(const struct channel *ch)
+{
+	return ch->out.len + (size_t)(ch->sent - ch->acked);
+}
+
+uint32_t
+channel_peer_window(const struct channel *ch)
+{
+	return ch->peer_window;
+}
+
 /* --- sending ------------------------------------------------------------------------------------------------------ */
 
-int
-channel_write(struct channel *ch, const void *p, size_t n)
+/* One part of a coded stream. */
+static int
+write_part(struct channel *ch, const void *p, size_t n)
 {
 	char head[24];
 	int len = snprintf(head, sizeof(head), "%zu\n", n);
@@ -226,16 +258,44 @@ channel_write(struct channel *ch, const void *p, size_t n)
 		return 0; /* a length of 0 would be the stream's end */
 	if (!buf_room(&ch->out, (size_t)len + n))
 		return ch->out.error;
-	ch->told_delivered = false;
 	buf_put(&ch->out, head, (size_t)len);
 	return buf_put(&ch->out, p, n);
+}
+
+/* The same of what `n` bytes are compressed, or of the member's end. */
+static int
+write_compressed(struct channel *ch, const void *p, size_t n, bool end)
+{
+	struct buf b = BUF_INIT(OUT_MAX);
+	int rc;
+
+	if (!ch->deflate)
+		ch->deflate = gzip_new();
+	if (!ch->deflate)
+		return -ENOMEM;
+	rc = end ? gzip_end(ch->deflate, &b) : gzip_put(ch->deflate, p, n, &b);
+	if (!rc)
+		rc = write_part(ch, buf_head(&b), b.len);
+	buf_free(&b);
+	return rc;
+}
+
+int
+channel_write(struct channel *ch, const void *p, size_t n)
+{
+	ch->told_delivered = false;
+	if (ch->raw)
+		return buf_put(&ch->out, p, n);
+	return ch->gzip ? write_compressed(ch, p, n, false) : write_part(ch, p, n);
 }
 
 int
 channel_write_end(struct channel *ch)
 {
+	int rc = ch->gzip ? write_compressed(ch, NULL, 0, true) : 0;
+
 	ch->told_delivered = false;
-	return buf_put(&ch->out, "0\n", 2);
+	return rc ? rc : buf_put(&ch->out, "0\n", 2);
 }
 
 static int
@@ -262,10 +322,18 @@ static void
 send_ack(struct channel *ch)
 {
 	ch->ack_due = true;
-	if (send_control(ch, "ack", "ack", ch->received, NULL))
+	if (send_control(ch, "ack", "ack", ch->taken, NULL))
 		return; /* the queue is full: channels_pump() comes back to it */
-	ch->acked_to_peer = ch->received;
+	ch->acked_to_peer = ch->taken;
 	ch->ack_due = false;
+}
+
+void
+channel_took(struct channel *ch, size_t n)
+{
+	ch->taken += n;
+	if (ch->taken - ch->acked_to_peer >= ch->window / 2)
+		send_ack(ch);
 }
 
 static int
@@ -296,8 +364,10 @@ channel_close_when_delivered(struct channel *ch, int code, const char *reason)
 	ch->close_after = true; /* channels_pump() does it: this may be called from inside the channel's own ops */
 }
 
-/* One piece of a channel's bytes. False: nothing more can go out for it now. */
-static bool
+enum piece { PIECE_SENT, PIECE_NONE, PIECE_NO_ROOM };
+
+/* One piece of a channel's bytes, if it has some and its window admits them. */
+static enum piece
 send_piece(struct channel *ch)
 {
 	uint64_t unacked = ch->sent - ch->acked;
@@ -306,7 +376,7 @@ send_piece(struct channel *ch)
 	int rc;
 
 	if (!ch->open || !n || unacked >= ch->peer_window)
-		return false;
+		return PIECE_NONE;
 	if (n > ch->peer_window - unacked)
 		n = (size_t)(ch->peer_window - unacked);
 	if (n > PROFILE_CHANNEL_DATA)
@@ -320,10 +390,38 @@ send_piece(struct channel *ch)
 		rc = ch->home->ops.send(ch->home->ops.ctx, buf_head(&b), b.len);
 	buf_free(&b);
 	if (rc)
-		return false;
+		return PIECE_NO_ROOM;
 	ch->sent += n;
 	buf_take(&ch->out, n);
-	return true;
+	return PIECE_SENT;
+}
+
+static void
+first_to_end(struct channels *cs)
+{
+	struct channel *ch = cs->list, **end = &cs->list;
+
+	cs->list = ch->next;
+	ch->next = NULL;
+	while (*end)
+		end = &(*end)->next;
+	*end = ch;
+}
+
+/* Each has its turn, over calls, too: a queue that has room for one message at a time serves all of them. */
+static void
+send_pieces(struct channels *cs)
+{
+	size_t idle = 0;
+
+	while (idle < cs->count) {
+		enum piece done = send_piece(cs->list);
+
+		if (done == PIECE_NO_ROOM)
+			return;
+		idle = done == PIECE_SENT ? 0 : idle + 1;
+		first_to_end(cs);
+	}
 }
 
 static void
@@ -344,17 +442,11 @@ close_delivered(struct channels *cs)
 void
 channels_pump(struct channels *cs)
 {
-	bool more = true;
-
 	for (struct channel *ch = cs->list; ch; ch = ch->next) {
 		if (ch->ack_due && ch->open)
 			send_ack(ch);
 	}
-	while (more) {
-		more = false;
-		for (struct channel *ch = cs->list; ch; ch = ch->next)
-			more |= send_piece(ch);
-	}
+	send_pieces(cs);
 	close_delivered(cs);
 }
 
@@ -385,6 +477,34 @@ take_digit(struct channel *ch, char c, struct err *e)
 	return 1;
 }
 
+/* Bytes of a compressed stream. 0 or a reply code. */
+static int
+take_compressed(struct channel *ch, const uint8_t *p, size_t n, struct err *e)
+{
+	int rc;
+
+	if (!ch->inflate)
+		ch->inflate = gunzip_new();
+	rc = ch->inflate ? gunzip_take(ch->inflate, p, n, ch->ops.data, ch->ops.ctx, e) : err_sys(e, -ENOMEM, "gzip");
+	switch (rc) {
+	case -EPROTO:
+		return PROFILE_MALFORMED;
+	case -EFBIG:
+		return PROFILE_TOO_LARGE;
+	default:
+		return rc < 0 ? PROFILE_FAILED : rc;
+	}
+}
+
+static int
+take_end(struct channel *ch, struct err *e)
+{
+	ch->ack_due = true;
+	if (ch->inflate && gunzip_end(ch->inflate, e))
+		return PROFILE_MALFORMED;
+	return ch->ops.end(ch->ops.ctx, e);
+}
+
 /* Decodes "<decimal length>\n<bytes>" … "0\n" and hands it to the owner. 0 or a reply code. */
 static int
 decode(struct channel *ch, const uint8_t *p, size_t n, struct err *e)
@@ -395,7 +515,7 @@ decode(struct channel *ch, const uint8_t *p, size_t n, struct err *e)
 		size_t part = n < ch->bytes_left ? n : ch->bytes_left;
 
 		if (ch->decode == DECODE_BYTES) {
-			rc = ch->ops.data(ch->ops.ctx, p, part, e);
+			rc = ch->gzip ? take_compressed(ch, p, part, e) : ch->ops.data(ch->ops.ctx, p, part, e);
 			ch->bytes_left -= part;
 			if (!ch->bytes_left)
 				ch->decode = DECODE_LENGTH;
@@ -406,8 +526,7 @@ decode(struct channel *ch, const uint8_t *p, size_t n, struct err *e)
 				ch->decode = DECODE_BYTES;
 				rc = 0;
 			} else if (rc == 1) {
-				ch->ack_due = true;
-				rc = ch->ops.end(ch->ops.ctx, e);
+				rc = take_end(ch, e);
 			}
 		}
 		p += part;
@@ -430,12 +549,14 @@ take_data(struct channel *ch, const struct message *m, mono_t now)
 	}
 	ch->received += m->data_len;
 	ch->progress = now;
-	rc = decode(ch, m->data, m->data_len, &e);
+	if (!ch->raw)
+		ch->taken = ch->received;
+	rc = ch->raw ? ch->ops.data(ch->ops.ctx, m->data, m->data_len, &e) : decode(ch, m->data, m->data_len, &e);
 	if (rc) {
 		channel_close(ch, rc, e.text);
 		return;
 	}
-	if (ch->ack_due || ch->received - ch->acked_to_peer >= ch->window / 2)
+	if (!ch->raw && (ch->ack_due || ch->received - ch->acked_to_peer >= ch->window / 2))
 		send_ack(ch);
 }
 
@@ -451,6 +572,8 @@ take_ack(struct channel *ch, const struct message *m, mono_t now)
 	if (ack != ch->acked)
 		ch->progress = now;
 	ch->acked = ack;
+	if (ch->ops.acked)
+		ch->ops.acked(ch->ops.ctx);
 	if (!all_acked(ch) || ch->told_delivered)
 		return;
 	ch->told_delivered = true;

@@ -25,8 +25,9 @@ struct channel_ops {
 	void *ctx;
 	int (*data)(void *ctx, const uint8_t *p, size_t n, struct err *e); /* bytes of the current stream, decoded */
 	int (*end)(void *ctx, struct err *e);                              /* the current stream's end */
-	void (*delivered)(void *ctx);                                      /* all that was written is acknowledged */
-	void (*closed)(void *ctx, int code, const char *reason);           /* code 0: in order */
+	void (*acked)(void *ctx);     /* the peer has taken some; may be NULL, may write, may not close */
+	void (*delivered)(void *ctx); /* all that was written is acknowledged */
+	void (*closed)(void *ctx, int code, const char *reason); /* code 0: in order */
 };
 
 struct channels_ops {
@@ -54,6 +55,17 @@ struct channel *channel_ask(struct channels *cs, const struct channel_ops *ops, 
 void channel_opened(struct channel *ch, uint32_t peer_id, uint32_t peer_window, mono_t now);
 struct channel *channel_asked(struct channels *cs, uint32_t id); /* ours that waits for its reply; NULL: none such */
 uint32_t channel_id(const struct channel *ch);
+
+/* Right after it was made. Raw: bytes both ways as they are, no streams; they are acknowledged when the owner says that
+ * it has taken them (channel_took()), so that what is slow behind it slows the peer, and its window bounds what waits.
+ * Gzip: each stream, both ways, is one gzip member; `data` gets it inflated. */
+void channel_set_raw(struct channel *ch);
+void channel_set_gzip(struct channel *ch);
+void channel_took(struct channel *ch, size_t n);
+
+/* Bytes that were written and are not acknowledged; how many of them the peer would let be under way. */
+size_t channel_unacked(const struct channel *ch);
+uint32_t channel_peer_window(const struct channel *ch);
 
 /* Queues bytes of the stream to the peer, and its end. 0, -ENOMEM, or -EMSGSIZE beyond the bound on configurations. */
 int channel_write(struct channel *ch, const void *p, size_t n);
