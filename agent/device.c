@@ -343,8 +343,12 @@ on_changed(void *ctx)
 static int
 on_other(void *ctx, size_t argc, const char *const argv[], struct buf *out, struct err *e)
 {
-	struct device *d = ctx;
+	return device_other(ctx, argc, argv, out, e);
+}
 
+int
+device_other(struct device *d, size_t argc, const char *const argv[], struct buf *out, struct err *e)
+{
 	return d->ops.other(d->ops.ctx, argc, argv, out, e);
 }
 

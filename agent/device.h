@@ -76,6 +76,9 @@ void device_say_kept(struct device *d);
 /* An executor for an install's scripts; the caller frees it. NULL: no memory. */
 struct exec *device_executor(struct device *d, enum install_means means);
 
+/* A command of a manager's that names no table (device_ops.other). */
+int device_other(struct device *d, size_t argc, const char *const argv[], struct buf *out, struct err *e);
+
 /* What an operator's shell puts into its own executor's hooks: applies one committed change and remembers that it has
  * to be saved. */
 int device_apply_for_shell(struct device *d, const struct change *c, struct err *e);

@@ -5,24 +5,13 @@
 #include <stdio.h>
 
 #include "agent/device.h"
+#include "agent/trial.h"
 #include "base/buf.h"
 #include "base/err.h"
-#include "config/diff.h"
 #include "config/script.h"
 #include "config/tree.h"
 #include "rollback/install.h"
 #include "rollback/store.h"
-
-/* What leads from one configuration to another, as the script of an install. */
-static int
-script_between(const struct tree *from, const struct tree *to, struct buf *out, struct err *e)
-{
-	int rc = diff_trees(from, to, out, NULL);
-
-	if (rc == -EMSGSIZE)
-		return err_set(e, -EFBIG, "the difference is larger than the %d bytes of an install", SCRIPT_MAX_BYTES);
-	return rc ? err_sys(e, rc, "comparing configurations") : 0;
-}
 
 static int
 begin(const struct revision_parts *p, unsigned number, const struct tree *want, mono_t now, struct revision_begun *out,
@@ -31,11 +20,11 @@ begin(const struct revision_parts *p, unsigned number, const struct tree *want, 
 	struct buf set = BUF_INIT(SCRIPT_MAX_BYTES), unset = BUF_INIT(SCRIPT_MAX_BYTES);
 	const struct tree *running = device_running(p->device);
 	struct revision_begun b = {.awaits_operator = !device_names_manager(running) && !device_names_manager(want)};
-	int rc = script_between(running, want, &set, e);
+	int rc = trial_script_between(running, want, &set, e);
 
 	snprintf(b.id, sizeof(b.id), "revision-%u-%" PRId64, number, clock_wall().s);
 	if (!rc)
-		rc = script_between(want, running, &unset, e);
+		rc = trial_script_between(want, running, &unset, e);
 	if (!rc) {
 		const struct install_request r = {.id = b.id,
 						  .manager = "",
