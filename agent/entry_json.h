@@ -11,4 +11,8 @@ struct entry;
  * memory. */
 struct cJSON *entry_json(const struct entry *en);
 
+/* The same with every secret as ENTRY_JSON_MASK, as `show` masks them: for whoever only looks. */
+#define ENTRY_JSON_MASK "ENC ***"
+struct cJSON *entry_json_masked(const struct entry *en);
+
 #endif
