@@ -120,6 +120,16 @@ settings_enabled(const struct settings *s, const char *option)
 	return entry_enabled(s->agent, option);
 }
 
+bool
+settings_has(const struct settings *s, const char *option, const char *value)
+{
+	for (size_t i = 0; i < entry_count(s->agent, option); i++) {
+		if (!strcmp(entry_value(s->agent, option, i), value))
+			return true;
+	}
+	return false;
+}
+
 static char *
 join(const char *folder, const char *name, char *dst, size_t size)
 {

@@ -28,6 +28,7 @@ void settings_free(struct settings *s); /* NULL-safe */
 const char *settings_get(const struct settings *s, const char *option);
 long long settings_int(const struct settings *s, const char *option);
 bool settings_enabled(const struct settings *s, const char *option);
+bool settings_has(const struct settings *s, const char *option, const char *value); /* a list has it */
 
 /* "FOLDER/name" below the state or run directory. Returns dst; a name that does not fit gives "". */
 char *settings_state_path(const struct settings *s, const char *name, char *dst, size_t size);
