@@ -15,6 +15,7 @@
 #include "agent/cli.h"
 #include "agent/control.h"
 #include "agent/device.h"
+#include "agent/history.h"
 #include "agent/profile.h"
 #include "agent/session.h"
 #include "agent/settings.h"
@@ -313,6 +314,8 @@ open_state(struct agent *a, struct err *e)
 	rc = receipts_open(dir, &a->receipts, e);
 	if (!rc)
 		rc = reboots_open(dir, &a->reboots, e);
+	if (!rc)
+		rc = history_open(dir, &a->history, e);
 	return rc ? rc : store_open(dir, a->schema, &a->store, e);
 }
 
@@ -372,14 +375,6 @@ open_uplink(struct agent *a, struct err *e)
 	return rc;
 }
 
-/* What is configured and does nothing in this version is said, not passed over. */
-static void
-warn_unused(const struct agent *a)
-{
-	if (*settings_get(a->settings, "tcp-forward"))
-		log_say(LOG_LEVEL_WARNING, "tcp-forward: no local port is given to a manager by this version");
-}
-
 static int
 open_all(struct agent *a, load_complain_fn *complain, struct err *e)
 {
@@ -410,7 +405,6 @@ open_all(struct agent *a, load_complain_fn *complain, struct err *e)
 	rc = agent_configure_uplink(a, e);
 	if (rc)
 		return rc;
-	warn_unused(a);
 	uplink_enable(a->uplink, true, NULL);
 	agent_install_touch(a);
 	malloc_trim(0); /* reading schemas and files has left holes that nothing needs again */
@@ -458,6 +452,7 @@ agent_free(struct agent *a)
 	store_free(a->store);
 	reboots_free(a->reboots);
 	receipts_free(a->receipts);
+	history_free(a->history);
 	trust_list_free(a->trust);
 	tls_creds_free(a->creds);
 	settings_free(a->settings);
@@ -527,6 +522,7 @@ agent_parts(const struct agent *a, struct agent_parts *out)
 	    .install = a->install,
 	    .receipts = a->receipts,
 	    .reboots = a->reboots,
+	    .history = a->history,
 	    .store = a->store,
 	    .memory = &a->memory,
 	    .creds = a->creds,

@@ -12,6 +12,7 @@
 struct agent;
 struct device;
 struct err;
+struct history;
 struct install;
 struct listener;
 struct loop;
@@ -54,6 +55,7 @@ struct agent_parts {
 	struct install *install;
 	struct receipts *receipts;
 	struct reboots *reboots;
+	const struct history *history;
 	struct store *store;
 	const struct memory *memory;
 	const struct tls_creds *creds;

@@ -11,6 +11,7 @@
 
 #include "agent/agent_private.h"
 #include "agent/device.h"
+#include "agent/history.h"
 #include "agent/revision.h"
 #include "agent/session.h"
 #include "agent/settings.h"
@@ -138,7 +139,7 @@ op_line(void *ctx, enum install_script which, int code, const char *command)
 
 	log_raw(DBG_CLI | DBG_CONFIG, "%d: %s", code, command);
 	if (which == INSTALL_SET)
-		request_put_config_line(&a->requests, code, command);
+		request_install_line(&a->requests, code, command);
 }
 
 static void
@@ -169,8 +170,13 @@ op_verdict(void *ctx, const struct receipt *r)
 {
 	struct agent *a = ctx;
 
+	struct err e = ERR_NONE;
+
 	device_forget_changed(a->device);
-	request_put_config_verdict(&a->requests, r);
+	if (history_settle(a->history, r->id, receipt_verdict_name(r->verdict),
+			   r->verdict == RECEIPT_COMMITTED ? "" : r->cause, &e))
+		log_say(LOG_LEVEL_WARNING, "%s", e.text);
+	request_install_verdict(&a->requests, r);
 	loop_task_soon(a->results_task);
 	loop_task_soon(a->changed_task); /* sessions that were let be during the install are looked at again */
 }
@@ -264,6 +270,17 @@ op_wall_s(void *ctx)
 	return clock_wall().s;
 }
 
+/* `tcp-forward` as the bootstrap file is now: a reload counts for the next connection. */
+static bool
+op_port_allowed(void *ctx, uint16_t port)
+{
+	struct agent *a = ctx;
+	char text[8];
+
+	snprintf(text, sizeof(text), "%u", port);
+	return settings_has(a->settings, "tcp-forward", text);
+}
+
 /* --- opening ------------------------------------------------------------------------------------------------------ */
 
 /* Uptime counts towards the reboot guard; once an hour is often enough, and wakes nobody. */
@@ -332,6 +349,10 @@ agent_open_install(struct agent *a, struct err *e)
 	if (rc)
 		return rc;
 	a->requests = (struct requests){.device = a->device,
+					.store = a->store,
+					.history = a->history,
+					.loop = a->loop,
+					.port_allowed = op_port_allowed,
 					.install = a->install,
 					.receipts = a->receipts,
 					.install_task = a->install_task,

@@ -15,6 +15,7 @@
 
 struct apply;
 struct control;
+struct history;
 struct listener;
 struct loop_io;
 struct loop_task;
@@ -42,6 +43,7 @@ struct agent {
 	struct memory memory;
 	struct receipts *receipts;
 	struct reboots *reboots;
+	struct history *history; /* of scripts */
 	struct store *store;
 	struct apply *apply;
 	struct device *device;

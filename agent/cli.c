@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/agent.h"
+#include "agent/cli_history.h"
 #include "agent/cli_revision.h"
 #include "agent/cli_show.h"
 #include "agent/device.h"
@@ -117,6 +118,17 @@ run_sync(struct call *k, struct err *e)
 {
 	(void)e;
 	cli_show_sync(k->agent, k->json, k->out);
+	return CLI_OK;
+}
+
+static int
+run_history(struct call *k, struct err *e)
+{
+	struct agent_parts p;
+
+	(void)e;
+	agent_parts(k->agent, &p);
+	cli_history_show(p.history, k->json, k->out);
 	return CLI_OK;
 }
 
@@ -348,6 +360,7 @@ static const struct cli_command commands[] = {
     {{"diagnose", "fgfm", "trust-list"}, 0, 0, HAS_JSON, "the ten slots of the trusted list", run_trust},
     {{"diagnose", "fgfm", "session"}, 0, 0, HAS_JSON, "TLS, certificate, timers, counters", run_session},
     {{"diagnose", "fgfm", "install-session"}, 0, 0, HAS_JSON, "the pending install and the last receipt", run_install},
+    {{"diagnose", "fgfm", "script-history"}, 0, 0, HAS_JSON, "the last scripts of managers", run_history},
     {{"diagnose", "fgfm", "drift"}, 0, 0, HAS_JSON, "what something else changed of the system", run_drift},
     {{"diagnose", "debug", "application", "fgfmd"},
      1,

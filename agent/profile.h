@@ -61,7 +61,15 @@
 /* --- file exchange commands -------------------------------------------------------------------------------------- */
 #define PROFILE_CMD_GET_CONFIG "get_config"             /* [O] */
 #define PROFILE_CMD_PUT_CONFIG "put_config"             /* [O] name, form [A] */
+#define PROFILE_CMD_GET_DIFF "get_config_diff"          /* [A] auto update: what has changed, as CLI text */
+#define PROFILE_KEY_BASE "checksum"                     /* [A] … since the configuration with this checksum */
+#define PROFILE_CMD_PUT_SCRIPT "put_script"             /* [A] */
+#define PROFILE_CMD_PUT_JSON "put_json_cmd"             /* [O] name, form [A] */
 #define PROFILE_CMD_INSTALL_RESULT "put_install_result" /* [A] */
+#define PROFILE_SCRIPT_ID_MAX 48                        /* [A] characters of script_id */
+#define PROFILE_JSON_MAX (1024 * 1024)                  /* [A] bytes of a JSON request */
+#define PROFILE_JSON_PARAMS 100                         /* [A] operations of a JSON request */
+#define PROFILE_DEFLATE_GZIP "gzip"                     /* [A] deflate= of an opening message */
 
 /* --- identity example values of `get auth` [O] ------------------------------------------------------------------- */
 #define PROFILE_MAXVDOM "2"

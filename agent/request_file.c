@@ -11,37 +11,38 @@
 #include "base/text.h"
 #include "config/tree.h"
 
-struct command {
+/* What `system central-management` has to allow. JSON requests that only read are judged by themselves. */
+enum needs { NEEDS_NOTHING, NEEDS_PUSH, NEEDS_SCRIPTS };
+
+struct exchange {
 	const char *name;
-	bool pushes; /* changes the configuration: `system central-management` may forbid it */
+	enum needs needs;
 	int (*begin)(struct requests *rq, struct session *s, const struct message *m, struct channel_ops *ops,
 		     struct err *e);
 	void (*opened)(void *ctx, struct channel *ch);
 };
 
-static const struct command commands[] = {
-    {PROFILE_CMD_GET_CONFIG, false, request_get_config, request_get_config_opened},
-    {PROFILE_CMD_PUT_CONFIG, true, request_put_config, request_put_config_opened},
+static const struct exchange exchanges[] = {
+    {PROFILE_CMD_GET_CONFIG, NEEDS_NOTHING, request_get_config, request_text_opened},
+    {PROFILE_CMD_GET_DIFF, NEEDS_NOTHING, request_get_config_diff, request_text_opened},
+    {PROFILE_CMD_PUT_CONFIG, NEEDS_PUSH, request_put_config, request_install_opened},
 };
 
-static const struct command *
-find_command(const char *name)
+static const struct exchange *
+find_exchange(const char *name)
 {
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		if (!strcmp(commands[i].name, name))
-			return &commands[i];
+	for (size_t i = 0; i < sizeof(exchanges) / sizeof(exchanges[0]); i++) {
+		if (!strcmp(exchanges[i].name, name))
+			return &exchanges[i];
 	}
 	return NULL;
 }
 
-/* What the administrator lets a manager do (`config system central-management`). */
-static int
-check_policy(const struct requests *rq, const struct command *c, struct err *e)
+int
+request_may_push(const struct requests *rq, struct err *e)
 {
 	const struct entry *cm = tree_entry(device_running(rq->device), "system central-management", "");
 
-	if (!c->pushes)
-		return 0;
 	if (!strcmp(entry_get(cm, "mode"), "backup")) {
 		err_set(e, 0, "central management is in backup mode");
 		return PROFILE_FORBIDDEN;
@@ -53,9 +54,22 @@ check_policy(const struct requests *rq, const struct command *c, struct err *e)
 	return 0;
 }
 
-/* The numbers of an opening message. 0 or a reply code. */
 static int
-take_numbers(const struct message *m, uint32_t *peer_id, uint32_t *window, struct err *e)
+check_policy(const struct requests *rq, const struct exchange *c, struct err *e)
+{
+	const struct entry *cm = tree_entry(device_running(rq->device), "system central-management", "");
+
+	if (c->needs == NEEDS_NOTHING)
+		return 0;
+	if (c->needs == NEEDS_SCRIPTS && !entry_enabled(cm, "schedule-script-restore")) {
+		err_set(e, 0, "schedule-script-restore is disabled");
+		return PROFILE_FORBIDDEN;
+	}
+	return request_may_push(rq, e);
+}
+
+int
+request_take_numbers(const struct message *m, uint32_t *peer_id, uint32_t *window, struct err *e)
 {
 	const char *window_text = message_get(m, "chan_window_sz");
 	uint64_t id, size = PROFILE_WINDOW;
@@ -68,12 +82,21 @@ take_numbers(const struct message *m, uint32_t *peer_id, uint32_t *window, struc
 		err_set(e, 0, "chan_window_sz= is not a window in bytes");
 		return PROFILE_MALFORMED;
 	}
-	if (message_get(m, "deflate")) {
-		err_set(e, 0, "compressed streams are not supported");
-		return PROFILE_MALFORMED;
-	}
 	*peer_id = (uint32_t)id;
 	*window = (uint32_t)(size > PROFILE_WINDOW_MAX ? PROFILE_WINDOW_MAX : size);
+	return 0;
+}
+
+static int
+take_deflate(const struct message *m, bool *gzip, struct err *e)
+{
+	const char *how = message_get(m, "deflate");
+
+	if (how && strcmp(how, PROFILE_DEFLATE_GZIP) != 0) {
+		err_set(e, 0, "deflate= is not " PROFILE_DEFLATE_GZIP);
+		return PROFILE_MALFORMED;
+	}
+	*gzip = how != NULL;
 	return 0;
 }
 
@@ -81,18 +104,21 @@ take_numbers(const struct message *m, uint32_t *peer_id, uint32_t *window, struc
 static int
 open_exchange(struct requests *rq, struct session *s, const struct message *m, mono_t now, struct err *e)
 {
-	const struct command *c = find_command(message_str(m, "file_exch_cmd"));
+	const struct exchange *c = find_exchange(message_str(m, "file_exch_cmd"));
 	struct channels *cs = session_channels(s);
 	struct channel_ops ops = {0};
 	struct channel *ch;
 	uint32_t peer_id, window;
+	bool gzip = false;
 	int code;
 
 	if (!c) {
 		err_set(e, 0, "unknown file_exch_cmd");
 		return PROFILE_UNKNOWN;
 	}
-	code = take_numbers(m, &peer_id, &window, e);
+	code = request_take_numbers(m, &peer_id, &window, e);
+	if (!code)
+		code = take_deflate(m, &gzip, e);
 	if (!code)
 		code = check_policy(rq, c, e);
 	if (!code && channels_count(cs) == PROFILE_CHANNELS_MAX) {
@@ -109,6 +135,8 @@ open_exchange(struct requests *rq, struct session *s, const struct message *m, m
 		ops.closed(ops.ctx, PROFILE_BUSY, e->text);
 		return PROFILE_BUSY;
 	}
+	if (gzip)
+		channel_set_gzip(ch);
 	session_reply_channel(s, PROFILE_GET_FILE, peer_id, channel_id(ch));
 	c->opened(ops.ctx, ch);
 	channels_pump(cs);
@@ -132,18 +160,6 @@ request_no_end(void *ctx, struct err *e)
 	return 0;
 }
 
-static int
-refuse_tcp(struct session *s, const struct message *m, struct err *e)
-{
-	const char *asked =
-	    message_get(m, "cmd") || message_get(m, "terminal") ? "a shell" : "a connection to a local port";
-
-	log_event(EVENT_SECURITY, LOG_LEVEL_WARNING, "Manager asked for local access", "serial", session_peer_serial(s),
-		  "asked", asked, "action", "refused", NULL);
-	err_set(e, 0, "%s is not given", asked);
-	return PROFILE_FORBIDDEN;
-}
-
 void
 request_take(struct requests *rq, struct session *s, const struct message *m, mono_t now)
 {
@@ -153,7 +169,7 @@ request_take(struct requests *rq, struct session *s, const struct message *m, mo
 	if (!strcmp(m->argument, PROFILE_GET_FILE)) {
 		code = open_exchange(rq, s, m, now, &e);
 	} else if (!strcmp(m->argument, PROFILE_GET_TCP)) {
-		code = refuse_tcp(s, m, &e);
+		code = request_connect_tcp(rq, s, m, now, &e);
 	} else {
 		err_set(&e, 0, "unknown request");
 		code = PROFILE_UNKNOWN;

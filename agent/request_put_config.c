@@ -13,21 +13,13 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "base/loop.h"
 #include "config/script.h"
 
-enum { SCRIPTS_HELD_MAX = 2 * SCRIPT_MAX_BYTES };
-
 struct put_config {
-	struct requests *home;
-	struct session *session;
-	struct channel *channel;
-	char id[INSTALL_ID_MAX];
+	struct request_install way; /* first */
 	bool allow_reboot, force;
 	bool unset_runs; /* the second stream is being received */
 	bool taken;      /* both streams are in */
-	bool told;       /* the result line is written */
-	bool verdict;    /* … and it is the verdict of an accepted install */
 	struct buf set, unset;
 	char refusal[320]; /* lives as long as the channel: its close carries it */
 };
@@ -36,16 +28,15 @@ struct put_config {
 static void
 release_scripts(struct put_config *p)
 {
-	p->home->scripts_held -= p->set.len + p->unset.len;
-	buf_free(&p->set);
-	buf_free(&p->unset);
+	request_release(p->way.home, &p->set);
+	request_release(p->way.home, &p->unset);
 }
 
 static void
 write_text(struct put_config *p, const char *text)
 {
-	if (p->channel && channel_write(p->channel, text, strlen(text)))
-		log_debug(DBG_ERROR, "[install] %s: a result line could not be queued", p->id);
+	if (p->way.channel && channel_write(p->way.channel, text, strlen(text)))
+		log_debug(DBG_ERROR, "[install] %s: a result line could not be queued", p->way.id);
 }
 
 /* The last line of the exchange, and the stream's end. The channel closes when the manager has it. */
@@ -56,27 +47,10 @@ write_result(struct put_config *p, const char *verdict, const char *reason, int 
 
 	snprintf(line, sizeof(line), *reason ? "result=%s reason=%s\n" : "result=%s%s\n", verdict, reason);
 	write_text(p, line);
-	if (p->channel)
-		channel_write_end(p->channel);
-	p->told = true;
-	if (p->channel)
-		channel_close_when_delivered(p->channel, code, code ? p->refusal : "done");
-}
-
-static int
-refusal_code(int rc)
-{
-	switch (rc) {
-	case -EBUSY:
-	case -EALREADY:
-		return PROFILE_BUSY;
-	case -EINVAL:
-		return PROFILE_MALFORMED;
-	case -EFBIG:
-		return PROFILE_TOO_LARGE;
-	default:
-		return PROFILE_FAILED;
-	}
+	if (!p->way.channel)
+		return;
+	channel_write_end(p->way.channel);
+	channel_close_when_delivered(p->way.channel, code, code ? p->refusal : "done");
 }
 
 /* Both scripts are here: accept the install, or refuse it whole. */
@@ -84,8 +58,8 @@ static void
 begin_install(struct put_config *p)
 {
 	struct install_request r = {
-	    .id = p->id,
-	    .manager = session_peer_serial(p->session),
+	    .id = p->way.id,
+	    .manager = session_peer_serial(p->way.session),
 	    .set = (const char *)buf_head(&p->set),
 	    .set_len = p->set.len,
 	    .unset = (const char *)buf_head(&p->unset),
@@ -94,23 +68,13 @@ begin_install(struct put_config *p)
 	    .force = p->force,
 	};
 	struct err e = ERR_NONE;
-	int rc;
+	int rc = request_install_begin(&p->way, &r, &e);
 
-	/* what a shell has committed inside a block it has not ended belongs to the configuration installed upon */
-	rc = device_save_changes(p->home->device, "operator", &e);
-	if (!rc)
-		rc = install_begin(p->home->install, &r, clock_mono(), &e);
 	release_scripts(p);
-	if (!rc) {
-		p->home->put_config = p;
-		loop_task_soon(p->home->install_task);
+	if (!rc)
 		return;
-	}
-	loop_task_soon(p->home->install_task); /* a refusal may have left it something to tidy up */
-	log_event(EVENT_INSTALL_REFUSED, LOG_LEVEL_WARNING, "Install refused", "install", p->id, "serial", r.manager,
-		  "reason", e.text, NULL);
 	snprintf(p->refusal, sizeof(p->refusal), "%s", e.text);
-	write_result(p, "refused", e.text, refusal_code(rc));
+	write_result(p, "refused", e.text, request_install_refusal(rc));
 }
 
 static int
@@ -118,26 +82,12 @@ on_data(void *ctx, const uint8_t *bytes, size_t n, struct err *e)
 {
 	struct put_config *p = ctx;
 	struct buf *b = p->unset_runs ? &p->unset : &p->set;
-	int rc;
 
 	if (p->taken) {
 		err_set(e, 0, "nothing is expected after the unset script");
 		return PROFILE_MALFORMED;
 	}
-	if (p->home->scripts_held + n > SCRIPTS_HELD_MAX) {
-		err_set(e, 0, "scripts of all exchanges larger than %d bytes together", SCRIPTS_HELD_MAX);
-		return PROFILE_TOO_LARGE;
-	}
-	rc = buf_put(b, bytes, n);
-	if (!rc)
-		p->home->scripts_held += n;
-	if (rc == -EMSGSIZE) {
-		err_set(e, 0, "script larger than %d bytes", SCRIPT_MAX_BYTES);
-		return PROFILE_TOO_LARGE;
-	}
-	if (rc)
-		err_set(e, 0, "no memory");
-	return rc ? PROFILE_FAILED : 0;
+	return request_hold(p->way.home, b, bytes, n, e);
 }
 
 static int
@@ -162,10 +112,8 @@ static void
 on_delivered(void *ctx)
 {
 	struct put_config *p = ctx;
-	struct err e = ERR_NONE;
 
-	if (p->verdict && receipts_delivered(p->home->receipts, p->id, &e))
-		log_say(LOG_LEVEL_WARNING, "install %s: its delivery could not be noted: %s", p->id, e.text);
+	request_install_delivered(&p->way);
 }
 
 static void
@@ -175,52 +123,45 @@ on_closed(void *ctx, int code, const char *reason)
 
 	(void)code;
 	if (!p->taken)
-		log_debug(DBG_CONFIG, "[install] %s: exchange ended before both scripts were here: %s", p->id, reason);
-	if (p->home->put_config == p)
-		p->home->put_config = NULL;
-	if (p->home->verdict_out == p) {
-		p->home->verdict_out = NULL;
-		p->home->results_wanted(p->home->ctx); /* whatever was not acknowledged goes another way */
-	}
+		log_debug(DBG_CONFIG, "[install] %s: exchange ended before both scripts were here: %s", p->way.id,
+			  reason);
+	request_install_closed(&p->way);
 	release_scripts(p);
 	free(p);
 }
 
-static bool
-is_install_id(const char *s)
+/* One command of the set script is done: to the manager, as long as the install's channel is open. */
+static void
+on_line(struct request_install *w, int code, const char *command)
 {
-	size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+	struct buf line = BUF_INIT(SCRIPT_MAX_BYTES);
 
-	return n >= 1 && n < INSTALL_ID_MAX && !s[n];
+	if (!buf_printf(&line, "%d: %s\n", code, command) && w->channel &&
+	    channel_write(w->channel, buf_head(&line), line.len))
+		log_debug(DBG_ERROR, "[install] %s: a result line could not be queued", w->id);
+	buf_free(&line);
 }
 
-static int
-take_flag(const struct message *m, const char *key, bool *out, struct err *e)
+static void
+on_verdict(struct request_install *w, const struct receipt *r)
 {
-	const char *v = message_str(m, key);
+	struct put_config *p = (struct put_config *)w;
 
-	if (*v && strcmp(v, "0") != 0 && strcmp(v, "1") != 0) {
-		err_set(e, 0, "%s= is neither 0 nor 1", key);
-		return PROFILE_MALFORMED;
-	}
-	*out = !strcmp(v, "1");
-	return 0;
+	snprintf(p->refusal, sizeof(p->refusal), "%s", r->cause);
+	write_result(p, receipt_verdict_name(r->verdict), r->verdict == RECEIPT_COMMITTED ? "" : r->cause, 0);
 }
 
 int
 request_put_config(struct requests *rq, struct session *s, const struct message *m, struct channel_ops *ops,
 		   struct err *e)
 {
-	const char *id = message_str(m, "install_id");
 	struct install_status st;
 	struct put_config *p;
 	bool allow_reboot, force;
+	const char *id;
 
-	if (!is_install_id(id)) {
-		err_set(e, 0, "install_id= of 1 to %d characters [A-Za-z0-9._-] expected", INSTALL_ID_MAX - 1);
-		return PROFILE_MALFORMED;
-	}
-	if (take_flag(m, "rollback_allow_reboot", &allow_reboot, e) || take_flag(m, "force", &force, e))
+	if (request_take_id(m, "install_id", INSTALL_ID_MAX - 1, &id, e) ||
+	    request_take_flag(m, "rollback_allow_reboot", &allow_reboot, e) || request_take_flag(m, "force", &force, e))
 		return PROFILE_MALFORMED;
 	install_status(rq->install, clock_mono(), &st);
 	if (st.state != INSTALL_IDLE) {
@@ -232,48 +173,13 @@ request_put_config(struct requests *rq, struct session *s, const struct message 
 		err_set(e, 0, "no memory");
 		return PROFILE_FAILED;
 	}
-	*p = (struct put_config){.home = rq, .session = s, .allow_reboot = allow_reboot, .force = force};
+	*p = (struct put_config){.way = {.home = rq, .session = s, .line = on_line, .done = on_verdict},
+				 .allow_reboot = allow_reboot,
+				 .force = force};
 	p->set = BUF_INIT(SCRIPT_MAX_BYTES);
 	p->unset = BUF_INIT(SCRIPT_MAX_BYTES);
-	snprintf(p->id, sizeof(p->id), "%s", id);
+	snprintf(p->way.id, sizeof(p->way.id), "%s", id);
 	*ops = (struct channel_ops){
 	    .ctx = p, .data = on_data, .end = on_end, .delivered = on_delivered, .closed = on_closed};
 	return 0;
-}
-
-void
-request_put_config_opened(void *ctx, struct channel *ch)
-{
-	struct put_config *p = ctx;
-
-	p->channel = ch;
-}
-
-void
-request_put_config_line(struct requests *rq, int code, const char *command)
-{
-	struct buf line = BUF_INIT(SCRIPT_MAX_BYTES);
-
-	if (!rq->put_config)
-		return;
-	if (!buf_printf(&line, "%d: %s\n", code, command) && rq->put_config->channel &&
-	    channel_write(rq->put_config->channel, buf_head(&line), line.len))
-		log_debug(DBG_ERROR, "[install] %s: a result line could not be queued", rq->put_config->id);
-	buf_free(&line);
-	channels_pump(session_channels(rq->put_config->session));
-}
-
-void
-request_put_config_verdict(struct requests *rq, const struct receipt *r)
-{
-	struct put_config *p = rq->put_config;
-
-	rq->put_config = NULL;
-	if (!p || strcmp(p->id, r->id) != 0)
-		return;
-	p->verdict = true;
-	rq->verdict_out = p;
-	snprintf(p->refusal, sizeof(p->refusal), "%s", r->cause);
-	write_result(p, receipt_verdict_name(r->verdict), r->verdict == RECEIPT_COMMITTED ? "" : r->cause, 0);
-	channels_pump(session_channels(p->session));
 }

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "agent/device.h"
+#include "agent/history.h"
 #include "agent/requests.h"
 #include "base/clock.h"
 #include "base/loop.h"
@@ -31,10 +32,12 @@ struct agent_box {
 	struct store *store;
 	struct receipts *receipts;
 	struct reboots *reboots;
+	struct history *history;
 	struct device *device;
 	struct install *install;
 	struct requests requests;
 	mono_t now;
+	uint16_t port;   /* of the loopback that a manager may use; 0: none */
 	char wanted[40]; /* with whom a fresh session is wanted; "any"; "": none is */
 	int changed, results_wanted, verdicts;
 };
@@ -89,7 +92,7 @@ box_line(void *ctx, enum install_script which, int code, const char *command)
 {
 	(void)ctx;
 	if (which == INSTALL_SET)
-		request_put_config_line(&box.requests, code, command);
+		request_install_line(&box.requests, code, command);
 }
 
 static inline void
@@ -111,8 +114,11 @@ static inline void
 box_verdict(void *ctx, const struct receipt *r)
 {
 	(void)ctx;
+	struct err e = ERR_NONE;
+
 	box.verdicts++;
-	request_put_config_verdict(&box.requests, r);
+	assert_int_equal(history_settle(box.history, r->id, receipt_verdict_name(r->verdict), r->cause, &e), 0);
+	request_install_verdict(&box.requests, r);
 }
 
 static inline bool
@@ -157,6 +163,14 @@ box_task(void *ctx)
 	(void)ctx;
 }
 
+/* The one port that `tcp-forward` names. */
+static inline bool
+box_port_allowed(void *ctx, uint16_t port)
+{
+	(void)ctx;
+	return port == box.port;
+}
+
 static inline void
 box_open_install(void)
 {
@@ -194,11 +208,15 @@ box_open(const char *saved, struct apply *apply)
 	if (!box.loop || !box.schema || schema_add_builtin(box.schema, &e) ||
 	    schema_add_json(box.schema, "vendor.json", box_vendor, sizeof(box_vendor) - 1, &e) ||
 	    store_open(fixture_dir, box.schema, &box.store, &e) || receipts_open(fixture_dir, &box.receipts, &e) ||
-	    reboots_open(fixture_dir, &box.reboots, &e) ||
+	    reboots_open(fixture_dir, &box.reboots, &e) || history_open(fixture_dir, &box.history, &e) ||
 	    device_new(box.schema, box.store, apply, &ops, NULL, NULL, &box.device, &e))
 		fail_msg("%s", e.text);
 	box_open_install();
 	box.requests = (struct requests){.device = box.device,
+					 .store = box.store,
+					 .history = box.history,
+					 .loop = box.loop,
+					 .port_allowed = box_port_allowed,
 					 .install = box.install,
 					 .receipts = box.receipts,
 					 .install_task = loop_task_new(box.loop, box_task, NULL),
@@ -215,6 +233,7 @@ box_close(void)
 	store_free(box.store);
 	receipts_free(box.receipts);
 	reboots_free(box.reboots);
+	history_free(box.history);
 	schema_free(box.schema);
 	loop_task_free(box.requests.install_task);
 	loop_free(box.loop);
