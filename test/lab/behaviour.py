@@ -92,6 +92,7 @@ PHASES = {
     "stream-2-half": "half of an install's unset stream sent",
     "stream-2": "unset stream sent",
     "result-line-N": "N-th result line of an install came",
+    "script-line-N": "N-th line of a script's output came",
     "results-done": "as many result lines came as the set script has commands",
     "receipt": "a receipt came whole, not yet acknowledged",
 }

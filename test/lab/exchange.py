@@ -130,6 +130,58 @@ class Install:
         self.session.note(event, install_id=self.install_id, **fields)
 
 
+class Script:
+    """One put_script: the script out, the CLI's output back line by line, a result at its end."""
+
+    def __init__(self, session, script_id, script, *, force=False, deflate=False):
+        self.session = session
+        self.script_id = script_id
+        self._script = script
+        self._lines = 0
+        self._result = None
+        self._keys = [("file_exch_cmd", "put_script"), ("script_id", script_id), ("force", str(int(force)))]
+        self._keys += [("deflate", "gzip")] if deflate else []
+
+    async def run(self):
+        try:
+            channel = await self.session.open_channel(self._keys)
+        except Refused as refusal:
+            self._note("script_refused", code=refusal.code, reason=refusal.reason)
+            return
+        except ChannelClosed as over:
+            self._note("script_closed", code=over.code, reason=over.reason, result=None)
+            return
+        self._note("script_opened", channel=channel.local_id)
+        self.session.spawn(channel.send_stream(self._script))
+        await self._read(channel)
+
+    async def _read(self, channel):
+        reader = LineReader()
+        try:
+            while (piece := await channel.next_item()) is not None:
+                for line in reader.feed(piece):
+                    self._line(line)
+            if self._result is None or reader.rest():
+                self.session.deviates("script output", "result=... as its last line", repr(self._result))
+            await channel.next_item()
+        except ChannelClosed as over:
+            self._note("script_closed", code=over.code, reason=over.reason, result=self._result)
+
+    def _line(self, line):
+        verdict = _VERDICT.match(line)
+        if self._result is not None:
+            self.session.deviates("script output", "nothing after result=", repr(line))
+        self._lines += 1
+        self._note("script_line", n=self._lines, line=line)
+        self.session.reach(f"script-line-{self._lines}")
+        if verdict:
+            self._result = verdict[1]
+            self._note("script_result", result=verdict[1], rest=verdict[2] or "")
+
+    def _note(self, event, **fields):
+        self.session.note(event, script_id=self.script_id, **fields)
+
+
 async def get_config(session, full=False, deflate=False):
     """Retrieve the configuration; returns its text."""
     keys = [("file_exch_cmd", "get_config")] + ([("full", "1")] if full else [])
@@ -142,11 +194,11 @@ async def get_config(session, full=False, deflate=False):
 
 
 async def by_hand(session, keys, *, request="file_exchange", streams=(), raw=None, fault=None, expect=1,
-                  hold=False, announce_window=True):
+                  hold=False, announce_window=True, raw_bytes=1):
     """Open a channel with any keys, send streams (or raw bytes), collect what comes back.
 
     Returns {"channel", "streams": [text], "closed", "code", "reason"}; `hold` leaves the channel open and
-    returns at once.
+    returns at once. Of a raw channel at least `raw_bytes` are read.
     """
     channel = await session.open_channel(keys, request, announce_window)
     back = {"channel": channel.local_id, "streams": [], "closed": False, "code": None, "reason": None}
@@ -160,7 +212,10 @@ async def by_hand(session, keys, *, request="file_exchange", streams=(), raw=Non
         for payload in streams:
             await channel.send_stream(payload, None if fault == "overrun" else fault)
         if channel.raw:
-            back["streams"].append((await channel.next_item()).decode("latin-1"))
+            got = b""
+            while len(got) < raw_bytes:
+                got += await channel.next_item()
+            back["streams"].append(got.decode("latin-1"))
         for _ in range(0 if channel.raw else expect):
             back["streams"].append((await channel.read_stream()).decode("utf-8", "replace"))
         session.close_channel(channel)

@@ -215,16 +215,23 @@ class Manager:
         chosen.spawn(install.run())
         return {"session": chosen.number}
 
+    async def op_script(self, id, script, force=False, deflate=False, session=None, serial=None):
+        """Push a script; what it prints comes as events."""
+        chosen = self._pick(session, serial)
+        chosen.spawn(exchange.Script(chosen, id, script.encode(), force=force, deflate=deflate).run())
+        return {"session": chosen.number}
+
     async def op_get_config(self, full=False, deflate=False, session=None, serial=None):
         return {"config": await self._bounded(exchange.get_config(self._pick(session, serial), full, deflate))}
 
     async def op_open(self, keys, request="file_exchange", streams=(), raw=None, fault=None, expect=1, hold=False,
-                      announce_window=True, session=None, serial=None):
+                      announce_window=True, raw_bytes=1, session=None, serial=None):
         """Open a channel with any keys and streams; returns what came back."""
         work = exchange.by_hand(self._pick(session, serial), list(keys.items()), request=request,
                                 streams=[s.encode() for s in streams],
                                 raw=raw.encode("latin-1") if raw is not None else None,
-                                fault=fault, expect=expect, hold=hold, announce_window=announce_window)
+                                fault=fault, expect=expect, hold=hold, announce_window=announce_window,
+                                raw_bytes=raw_bytes)
         return await self._bounded(work)
 
     @staticmethod
