@@ -27,6 +27,7 @@ static const struct exchange exchanges[] = {
     {PROFILE_CMD_GET_DIFF, NEEDS_NOTHING, request_get_config_diff, request_text_opened},
     {PROFILE_CMD_PUT_CONFIG, NEEDS_PUSH, request_put_config, request_install_opened},
     {PROFILE_CMD_PUT_SCRIPT, NEEDS_SCRIPTS, request_put_script, request_install_opened},
+    {PROFILE_CMD_PUT_JSON, NEEDS_NOTHING, request_put_json, request_install_opened},
 };
 
 static const struct exchange *
