@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "agent/gzip.h"
 #include "agent/profile.h"
 #include "base/err.h"
 #include "test/replay/wire.h"
@@ -891,6 +892,147 @@ opened_anew_from_inside(void **state)
 	assert_closed("other", other, PROFILE_FAILED, "the session has ended");
 }
 
+/* --- turns, raw channels, compressed ones ------------------------------------------------------------------------- */
+
+/* A queue with room for one message at a time serves every channel, and none of them twice before the others. */
+static void
+each_has_its_turn(void **state)
+{
+	static const char text[100000];
+	unsigned count[3] = {0};
+	struct owner *o;
+
+	(void)state;
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(channel_write(accept_one(&o, PEER + i, 65536), text, sizeof(text)), 0);
+	for (int turn = 0; turn < 12; turn++) {
+		below.room = 1;
+		channels_pump(below.cs);
+		assert_int_equal(below.count, turn + 1);
+		count[below.sent[turn].remoteid - PEER]++;
+		for (int i = 0; i < 3; i++)
+			assert_in_range(count[i], (unsigned)turn / 3, (unsigned)turn / 3 + 1);
+	}
+}
+
+/* Bytes as they are; acknowledged when they are taken, at half a window, and never more than that at once. */
+static void
+raw_bytes(void **state)
+{
+	static const char text[WINDOW];
+	struct owner *o;
+	struct channel *ch = accept_one(&o, PEER, 100);
+
+	(void)state;
+	channel_set_raw(ch);
+	peer_data(ch, "0\nno stream", 11);
+	assert_true(got_is(o, "0\nno stream"));
+	assert_string_equal(next_sent(), "");
+	channel_took(ch, 11);
+	peer_data(ch, text, WINDOW / 2);
+	assert_string_equal(next_sent(), "");
+	channel_took(ch, WINDOW / 2);
+	assert_string_equal(next_sent(), "channel|remoteid=700|action=ack|ack=2059");
+	/* what is not taken fills the window */
+	peer_data(ch, text, WINDOW);
+	assert_string_equal(next_sent(), "");
+	assert_int_equal(o->closed, 0);
+	assert_int_equal(channel_write(ch, "raw", 3), 0);
+	assert_int_equal(channel_unacked(ch), 3);
+	assert_int_equal(channel_peer_window(ch), 100);
+	channels_pump(below.cs);
+	assert_int_equal(below.bytes[0].len, 3);
+	assert_memory_equal(buf_head(&below.bytes[0]), "raw", 3);
+	peer_data(ch, "x", 1);
+	assert_closed("overrun", o, 413, "window overrun");
+}
+
+/* The stream of one gzip member, with its coding. */
+static void
+put_packed(struct buf *b, const void *text, size_t len)
+{
+	struct buf packed = BUF_INIT(1024 * 1024);
+	struct gzip *z = gzip_new();
+
+	assert_int_equal(gzip_put(z, text, len, &packed), 0);
+	assert_int_equal(gzip_end(z, &packed), 0);
+	buf_printf(b, "%zu\n", packed.len);
+	buf_put(b, buf_head(&packed), packed.len);
+	buf_str(b, "0\n");
+	buf_free(&packed);
+	gzip_free(z);
+}
+
+static void
+compressed_streams_come_in(void **state)
+{
+	struct buf b = BUF_INIT(1024 * 1024);
+	struct owner *o;
+	struct channel *ch = accept_one(&o, PEER, 65536);
+
+	(void)state;
+	channel_set_gzip(ch);
+	put_packed(&b, "first", 5);
+	put_packed(&b, "second", 6);
+	buf_str(&b, "0\n"); /* without a byte */
+	for (size_t i = 0; i < b.len; i++)
+		peer_data(ch, buf_head(&b) + i, 1);
+	assert_true(got_is(o, "first|second||"));
+	buf_free(&b);
+}
+
+static void
+compressed_streams_go_out(void **state)
+{
+	struct owner *o, *back;
+	struct channel *ch = accept_one(&o, PEER, 65536), *mirror;
+
+	(void)state;
+	channel_set_gzip(ch);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(channel_write(ch, "a line\n", 7), 0);
+		assert_int_equal(channel_write_end(ch), 0);
+	}
+	channels_pump(below.cs);
+	mirror = accept_one(&back, PEER + 1, 65536);
+	channel_set_gzip(mirror);
+	peer_data(mirror, buf_head(&below.bytes[0]), below.bytes[0].len);
+	assert_true(got_is(back, "a line\n|a line\n|"));
+}
+
+static void
+compressed_streams_that_are_none(void **state)
+{
+	static const char zeros[200000];
+	static const struct {
+		const char *what, *bytes;
+		int code;
+	} rows[] = {
+	    {"plain text", "5\nplain0\n", 400},
+	    {"its end before the member's",
+	     "3\n\x1f\x8b\x08"
+	     "0\n",
+	     400},
+	    {"a bomb", NULL, 413},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct buf b = BUF_INIT(1024 * 1024);
+		struct owner *o;
+		struct channel *ch = accept_one(&o, PEER + (uint32_t)i, 65536);
+
+		channel_set_gzip(ch);
+		if (rows[i].bytes)
+			buf_str(&b, rows[i].bytes);
+		else
+			put_packed(&b, zeros, sizeof(zeros));
+		peer_data(ch, buf_head(&b), b.len);
+		assert_closed(rows[i].what, o, rows[i].code, "gzip");
+		buf_free(&b);
+	}
+}
+
 int
 main(void)
 {
@@ -916,6 +1058,11 @@ main(void)
 	    cmocka_unit_test_setup_teardown(progress_and_time_outs, setup, teardown),
 	    cmocka_unit_test_setup_teardown(an_unanswered_request, setup, teardown),
 	    cmocka_unit_test_setup_teardown(opened_anew_from_inside, setup, teardown),
+	    cmocka_unit_test_setup_teardown(each_has_its_turn, setup, teardown),
+	    cmocka_unit_test_setup_teardown(raw_bytes, setup, teardown),
+	    cmocka_unit_test_setup_teardown(compressed_streams_come_in, setup, teardown),
+	    cmocka_unit_test_setup_teardown(compressed_streams_go_out, setup, teardown),
+	    cmocka_unit_test_setup_teardown(compressed_streams_that_are_none, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
