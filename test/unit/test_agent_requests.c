@@ -338,6 +338,13 @@ openings_that_are_refused(void **state)
 	    {"a word for a number", "|localid=one|file_exch_cmd=get_config", 400, "localid="},
 	    {"a number over 32 bits", "|localid=4294967296|file_exch_cmd=get_config", 400, "localid="},
 	    {"window 0", "|localid=1|chan_window_sz=0|file_exch_cmd=get_config", 400, "chan_window_sz="},
+	    {"another compression", "|localid=1|file_exch_cmd=get_config|deflate=" NASTY, 400, "deflate="},
+	    {"no script id", "|localid=1|file_exch_cmd=put_script", 400, "script_id="},
+	    {"script id is a path", "|localid=1|file_exch_cmd=put_script|script_id=../x", 400, "script_id="},
+	    {"no checksum", "|localid=1|file_exch_cmd=get_config_diff", 400, "checksum="},
+	    {"a checksum nobody has",
+	     "|localid=1|file_exch_cmd=get_config_diff|checksum=00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00", 404,
+	     "get_config"},
 	    {"a word for a window", "|localid=1|chan_window_sz=big|file_exch_cmd=get_config", 400, "chan_window_sz="},
 	    {"no id", "|localid=1|file_exch_cmd=put_config", 400, "install_id="},
 	    {"empty id", "|localid=1|file_exch_cmd=put_config|install_id=", 400, "install_id="},
@@ -1078,6 +1085,226 @@ a_shell_inside_a_block(void **state)
 	assert_true(fixture_contains("sys_config.conf", "timezone"));
 }
 
+/* --- put_script, put_json_cmd --------------------------------------------------------------------------------------
+ */
+
+#define OPEN(keys) "manager get file_exchange|localid=7|chan_window_sz=32768|file_exch_cmd=" keys "\n"
+
+/* Scripts run in turns of the loop. */
+static void
+on_turns(void *ctx)
+{
+	loop_stop(ctx);
+}
+
+static void
+turn(void)
+{
+	struct loop_task *t = loop_task_new(box.loop, on_turns, box.loop);
+
+	loop_task_soon(t);
+	assert_int_equal(loop_run(box.loop), 0);
+	loop_task_free(t);
+}
+
+/* What comes back for one stream; it may wait for an install. */
+static void
+exchange(struct answer *a, const char *text)
+{
+	struct buf b = BUF_INIT(4 * 1024 * 1024);
+
+	put_stream(&b, text, strlen(text));
+	send_raw(last_id(), buf_head(&b), b.len, 16384);
+	buf_free(&b);
+	turn();
+	take_answer(a, 7);
+}
+
+static const struct history_entry *
+newest(void)
+{
+	assert_true(history_count(box.history) > 0);
+	return history_at(box.history, history_count(box.history) - 1);
+}
+
+static void
+scripts(void **state)
+{
+	static const struct {
+		const char *what, *script, *answer, *result;
+		unsigned failed;
+	} rows[] = {
+	    {"nothing", "", "result=done\n|", "done", 0},
+	    {"output and failures", "show system global\nconfig no such\nend\n",
+	     "config system global\n    set hostname \"old\"\nend\n"
+	     "command parse error before 'no'\nCommand fail. Return code -61\n"
+	     "command parse error before 'no'\nCommand fail. Return code -61\nresult=done\n|",
+	     "done", 2},
+	    {"there and back",
+	     "config system global\nset hostname \"x\"\nend\n"
+	     "config system global\nset hostname \"old\"\nend\n",
+	     "result=done\n|", "done", 0},
+	    {"no form", "flurb\n", "result=refused reason=script:1:1", "refused", 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct answer a = {.bytes = 0};
+
+		start(rows[i].what);
+		replay_run(&rp, OPEN("put_script|script_id=s") ACCEPTED);
+		exchange(&a, rows[i].script);
+		if (strncmp(a.text, rows[i].answer, strlen(rows[i].answer)) != 0)
+			fail_msg("%s: %s", rows[i].what, a.text);
+		assert_string_equal(newest()->result, rows[i].result);
+		assert_int_equal(newest()->failed, rows[i].failed);
+		assert_string_equal(newest()->user, REPLAY_MANAGER);
+		assert_untouched(rows[i].what);
+		stop();
+	}
+}
+
+static void
+a_script_that_changes(void **state)
+{
+	struct answer a = {.bytes = 0};
+
+	(void)state;
+	start("script");
+	replay_run(&rp, OPEN("put_script|script_id=s") ACCEPTED);
+	exchange(&a, set_script);
+	assert_null(strstr(a.text, "result="));
+	assert_string_equal(newest()->result, "pending");
+	assert_int_equal(box_state(), INSTALL_JOURNALED);
+	run_install();
+	assert_true(is_new());
+	a.bytes = 0;
+	fresh_session();
+	take_answer(&a, 7);
+	assert_string_equal(a.text, "result=committed\n|");
+	assert_string_equal(newest()->result, "committed");
+	assert_string_equal(receipts_at(box.receipts, 0)->id, "script-s");
+}
+
+/* A channel that is gone before its script has run: nothing of it has happened. */
+static void
+a_script_is_stopped(void **state)
+{
+	struct buf b = BUF_INIT(1024 * 1024);
+
+	(void)state;
+	start("stopped");
+	replay_run(&rp, OPEN("put_script|script_id=s") ACCEPTED);
+	put_stream(&b, set_script, strlen(set_script));
+	send_raw(last_id(), buf_head(&b), b.len, 16384);
+	buf_free(&b);
+	replay_forget(&rp);
+	replay_run(&rp, "manager channel|remoteid=1|action=close\nchannels 0\n");
+	turn();
+	assert_string_equal(newest()->result, "stopped");
+	assert_int_equal(newest()->done, 0);
+	assert_untouched("stopped");
+}
+
+static void
+json_requests(void **state)
+{
+	static const struct {
+		const char *what, *request, *answer;
+	} rows[] = {
+	    {"no JSON", "{", "{\"id\":null,\"error\":{\"code\":400,"},
+	    {"no method", "{\"id\":1,\"params\":[{}]}", "{\"id\":1,\"error\":{\"code\":400,"},
+	    {"another method", "{\"id\":1,\"method\":\"fly\",\"params\":[{}]}", "{\"id\":1,\"error\":{\"code\":404,"},
+	    {"no url", "{\"id\":\"a\",\"method\":\"get\",\"params\":[{}]}",
+	     "{\"id\":\"a\",\"result\":[{\"status\":{\"code\":400,"},
+	    {"a secret", "{\"method\":\"get\",\"params\":[{\"url\":\"/cli/global/box/secret\"}]}",
+	     "{\"id\":null,\"result\":[{\"status\":{\"code\":0,\"message\":\"OK\"},\"url\":\"/cli/global/box/secret\","
+	     "\"data\":{\"password\":\"ENC ***\"}}]}|"},
+	    {"config agent", "{\"method\":\"get\",\"params\":[{\"url\":\"/cli/global/agent\"}]}",
+	     "{\"id\":null,\"result\":[{\"status\":{\"code\":403,"},
+	    {"a value of no type",
+	     "{\"method\":\"set\",\"params\":[{\"url\":\"/cli/global/system/global\",\"data\":{\"hostname\":{}}}]}",
+	     "{\"id\":null,\"result\":[{\"status\":{\"code\":400,"},
+	    {"no data", "{\"method\":\"set\",\"params\":[{\"url\":\"/cli/global/system/global\"}]}",
+	     "{\"id\":null,\"result\":[{\"status\":{\"code\":400,"},
+	    {"a command in a value",
+	     "{\"method\":\"set\",\"params\":[{\"url\":\"/cli/global/system/global\",\"data\":{\"hostname\":[\"a\","
+	     "\"b\"]}}]}",
+	     "{\"id\":null,\"result\":[{\"status\":{\"code\":-61,"},
+	    {"what is so already",
+	     "{\"method\":\"set\",\"params\":[{\"url\":\"/cli/global/system/"
+	     "global\",\"data\":{\"hostname\":\"old\"}}]}",
+	     "{\"id\":null,\"result\":[{\"status\":{\"code\":0,\"message\":\"OK\"},\"url\":\"/cli/global/system/"
+	     "global\"}]}|"},
+	    {"a singleton deleted", "{\"method\":\"delete\",\"params\":[{\"url\":\"/cli/global/system/global\"}]}",
+	     "{\"id\":null,\"result\":[{\"status\":{\"code\":400,"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct answer a = {.bytes = 0};
+
+		start(rows[i].what);
+		replay_run(&rp, OPEN("put_json_cmd") ACCEPTED);
+		exchange(&a, rows[i].request);
+		if (strncmp(a.text, rows[i].answer, strlen(rows[i].answer)) != 0)
+			fail_msg("%s: %s", rows[i].what, a.text);
+		assert_untouched(rows[i].what);
+		stop();
+	}
+}
+
+static void
+a_json_request_that_changes(void **state)
+{
+	struct answer a = {.bytes = 0};
+
+	(void)state;
+	start("json");
+	replay_run(&rp, OPEN("put_json_cmd") ACCEPTED);
+	exchange(&a, "{\"id\":5,\"method\":\"set\",\"params\":[{\"url\":\"/cli/global/system/global\","
+		     "\"data\":{\"hostname\":\"new\"}}]}");
+	assert_string_equal(a.text, "");
+	run_install();
+	fresh_session();
+	take_answer(&a, 7);
+	assert_non_null(strstr(a.text, "\"install\":{\"id\":\"json-"));
+	assert_non_null(strstr(a.text, "\"result\":\"committed\"}}|"));
+	assert_true(is_new());
+}
+
+static void
+scripts_and_json_forbidden(void **state)
+{
+	static const char set[] = "{\"method\":\"set\",\"params\":[{\"url\":\"/cli/global/system/global\","
+				  "\"data\":{\"hostname\":\"new\"}}]}";
+	static const struct {
+		const char *attr, *value;
+		bool json;
+	} rows[] = {
+	    {"mode", "backup", true},
+	    {"allow-push-configuration", "disable", true},
+	    {"schedule-script-restore", "disable", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct answer a = {.bytes = 0};
+
+		start(rows[i].attr);
+		set_central_management(rows[i].attr, rows[i].value);
+		replay_run(&rp, OPEN("put_script|script_id=s") "device reply 403|request=file_exchange\n");
+		if (rows[i].json) {
+			replay_run(&rp, OPEN("put_json_cmd") ACCEPTED);
+			exchange(&a, set);
+			assert_non_null(strstr(a.text, "\"code\":403"));
+		}
+		assert_untouched(rows[i].attr);
+		assert_int_equal(history_count(box.history), 0);
+		stop();
+	}
+}
+
 int
 main(void)
 {
@@ -1105,6 +1332,12 @@ main(void)
 	    cmocka_unit_test_setup_teardown(no_result_without_privilege, setup, teardown),
 	    cmocka_unit_test_setup_teardown(no_channel_for_a_result, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_shell_inside_a_block, setup, teardown),
+	    cmocka_unit_test_setup_teardown(scripts, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_script_that_changes, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_script_is_stopped, setup, teardown),
+	    cmocka_unit_test_setup_teardown(json_requests, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_json_request_that_changes, setup, teardown),
+	    cmocka_unit_test_setup_teardown(scripts_and_json_forbidden, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
