@@ -14,6 +14,7 @@
 #include "agent/notice.h"
 #include "agent/session.h"
 #include "agent/settings.h"
+#include "agent/standing.h"
 #include "agent/update.h"
 #include "agent/uplink.h"
 #include "base/buf.h"
@@ -112,24 +113,6 @@ cli_show_status(struct agent *a, bool json, struct buf *out)
 
 /* --- diagnose fdsm central-mgmt-status ---------------------------------------------------------------------------- */
 
-static const char *
-connection_word(const struct uplink_view *v)
-{
-	if (v->current)
-		return "Up";
-	return v->session && session_state(v->session) >= SESSION_HANDSHAKE ? "Handshake" : "Down";
-}
-
-static const char *
-registration_word(const struct agent_parts *p, const struct uplink_view *v)
-{
-	if (v->current && session_privileged(v->session))
-		return "Registered";
-	if (v->current)
-		return "Unregistered";
-	return trust_list_count(p->trust) ? "Registered" : "Unknown";
-}
-
 static void
 put_addresses(struct sheet *s, const struct agent_parts *p, const struct uplink_view *v)
 {
@@ -147,25 +130,6 @@ put_addresses(struct sheet *s, const struct agent_parts *p, const struct uplink_
 	put_text(s, "Management id", "mgmtid", p->memory->mgmtid);
 }
 
-/* Why there is no connection: no manager, no certificate, or what the last attempt ended with. */
-static const char *
-reason_down(const struct agent_parts *p, const struct uplink_view *v)
-{
-	const struct entry *cm = tree_entry(device_running(p->device), "system central-management", "");
-
-	if (v->current)
-		return "";
-	if (strcmp(entry_get(cm, "type"), "fortimanager") != 0)
-		return "no manager: `config system central-management`, `set type` is not fortimanager";
-	if (!entry_count(cm, "fmg") && p->listener)
-		return v->last_reason[0] ? v->last_reason : "waiting for the manager to connect";
-	if (!entry_count(cm, "fmg"))
-		return "no manager: `config system central-management`, `set fmg` is empty";
-	if (!p->creds)
-		return "the device's certificate files are not in order: `fgfmd -t` names them";
-	return v->last_reason;
-}
-
 void
 cli_show_management(struct agent *a, bool json, struct buf *out)
 {
@@ -176,8 +140,9 @@ cli_show_management(struct agent *a, bool json, struct buf *out)
 
 	agent_parts(a, &p);
 	uplink_view(p.uplink, now, &v);
-	put_text(&s, "Connection status", "connection-status", connection_word(&v));
-	put_text(&s, "Registration status", "registration-status", registration_word(&p, &v));
+	put_text(&s, "Connection status", "connection-status", standing_connection_name(standing_connection(&v)));
+	put_text(&s, "Registration status", "registration-status",
+		 standing_registration_name(standing_registration(&p, &v)));
 	put_text(&s, "Serial", "serial",
 		 v.session && session_peer_serial(v.session)[0] ? session_peer_serial(v.session)
 								: p.memory->first_fmgid);
@@ -193,7 +158,7 @@ cli_show_management(struct agent *a, bool json, struct buf *out)
 	}
 	if (v.next_dial_ms >= 0)
 		put_number(&s, "Next attempt in", "next-attempt", (v.next_dial_ms + 999) / 1000, "s");
-	put_text(&s, "Reason", "reason", reason_down(&p, &v));
+	put_text(&s, "Reason", "reason", standing_reason(&p, &v));
 	sheet_close(&s);
 }
 
