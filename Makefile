@@ -54,7 +54,22 @@ LIBS_config    := $(LIBS_base)
 LIBS_trustlist := $(LIBS_base)
 LIBS_tun       := $(NL_LIBS) $(LIBS_base)
 LIBS_rollback  := $(LIBS_base)
-LIBS_agent     := -lcares -lz $(NL_LIBS) $(LIBS_base)
+LIBS_agent      = $(MHD_LIBS) -lcares -lz $(NL_LIBS) $(LIBS_base)
+
+# MONITOR=no leaves the HTTP service inside the namespace out, and its library.
+MONITOR     ?= yes
+# The distribution's libmicrohttpd brings GnuTLS and nine more libraries for HTTPS, which is not served here: 2.7 MB of
+# resident memory. Linked from its archive without them it is 0.2 MB. Where there is no archive, or with MHD_LIBS given,
+# it is linked like any other.
+MHD_ARCHIVE := $(wildcard $(shell $(PKG_CONFIG) --variable=libdir libmicrohttpd 2>/dev/null)/libmicrohttpd.a)
+ifneq ($(MONITOR),yes)
+MHD_LIBS    :=
+else ifneq ($(MHD_LIBS)$(if $(MHD_ARCHIVE),,x),)
+MHD_LIBS    ?= -lmicrohttpd
+else
+MHD_LIBS    := -Wl,-u,gnutls_global_init $(B)/libmicrohttpd.a -lpthread
+MHD_PLAIN   := $(B)/libmicrohttpd.a
+endif
 
 # Rooms a room may use, itself first: what a unit test of that room links.
 USES_base      := base
@@ -69,7 +84,9 @@ CC_ALL   = $(CC) $(CPP_ALL) $(WARNINGS) $(HARDEN_C) $(CFLAGS) $(CPPFLAGS)
 LD_ALL   = $(CC) $(HARDEN_L) $(SAN_L) $(CFLAGS) $(LDFLAGS)
 
 MAINS    := agent/main.c agent/fgfmctl.c
-SRC      := $(filter-out $(MAINS) $(GCM_OTHERS),$(wildcard $(ROOMS:=/*.c))) $(wildcard config/*.S)
+LEFT_OUT := $(if $(filter yes,$(MONITOR)),agent/agent_monitor_none.c,agent/agent_monitor.c $(wildcard agent/monitor*.c)) \
+            $(if $(MHD_PLAIN),,agent/monitor_no_gnutls.c)
+SRC      := $(filter-out $(MAINS) $(LEFT_OUT) $(GCM_OTHERS),$(wildcard $(ROOMS:=/*.c))) $(wildcard config/*.S)
 OBJ      := $(patsubst %,$(B)/obj/%.o,$(basename $(SRC)))
 ROOM_LIB  = $(B)/lib$(1).a
 LIBS_OF   = $(foreach r,$(USES_$(1)),$(call ROOM_LIB,$(r)))
@@ -112,22 +129,29 @@ $(call ROOM_LIB,base): $(B)/gcm-$(GCM)
 $(B)/gcm-$(GCM):
 	@mkdir -p $(B) && rm -f $(B)/gcm-* && touch $@
 
-$(B)/fgfmd: $(B)/obj/agent/main.o $(call LIBS_OF,agent)
+# Calls of functions that never run may stay without a target.
+$(B)/libmicrohttpd.a: $(MHD_ARCHIVE)
+	@mkdir -p $(@D)
+	$(call say,AR)
+	$(Q)objcopy -w --weaken-symbol='gnutls_*' $< $@
+
+$(B)/fgfmd: $(B)/obj/agent/main.o $(call LIBS_OF,agent) | $(MHD_PLAIN)
 	$(call say,LD)
 	$(Q)$(LD_ALL) -o $@ $^ $(LIBS_agent)
 
-$(B)/fgfmctl: $(B)/obj/agent/fgfmctl.o $(call LIBS_OF,agent)
+$(B)/fgfmctl: $(B)/obj/agent/fgfmctl.o $(call LIBS_OF,agent) | $(MHD_PLAIN)
 	$(call say,LD)
 	$(Q)$(LD_ALL) -o $@ $^ $(LIBS_agent) -ledit
 
 # Unit tests: test/unit/test_ROOM_FILE.c links ROOM and the rooms below it. A test that needs functions replaced at
 # link time names them in a line "// wrap: read fsync" of its source.
-UNIT     := $(filter-out $(GCM_OTHERS:base/%.c=test/unit/test_base_%.c),$(wildcard test/unit/test_*.c))
+UNIT     := $(filter-out $(GCM_OTHERS:base/%.c=test/unit/test_base_%.c) \
+              $(if $(filter yes,$(MONITOR)),,$(wildcard test/unit/test_agent_monitor*.c)),$(wildcard test/unit/test_*.c))
 UNIT_BIN := $(UNIT:test/unit/%.c=$(B)/unit/%)
 room_of   = $(word 2,$(subst _, ,$(1)))
 
 .SECONDEXPANSION:
-$(B)/unit/%: $(B)/obj/test/unit/%.o $$(call LIBS_OF,$$(call room_of,$$*))
+$(B)/unit/%: $(B)/obj/test/unit/%.o $$(call LIBS_OF,$$(call room_of,$$*)) | $(MHD_PLAIN)
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(LD_ALL) $(addprefix -Wl$(comma)--wrap=,$(shell sed -n 's,^// wrap: ,,p' test/unit/$*.c)) \
@@ -145,7 +169,7 @@ FAULT_AT    = $(shell cat $(SRC) | cksum | cut -d' ' -f1)
 # It sets registers of one processor.
 SUPERVISE  := $(if $(filter x86_64,$(shell uname -m)),$(B)/fault/supervise)
 
-$(B)/fault/matrix: $(patsubst %,$(B)/obj/test/fault/%.o,matrix box system $(FAULT_PARTS)) $(call LIBS_OF,agent)
+$(B)/fault/matrix: $(patsubst %,$(B)/obj/test/fault/%.o,matrix box system $(FAULT_PARTS)) $(call LIBS_OF,agent) | $(MHD_PLAIN)
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(LD_ALL) -o $@ $^ $(LIBS_agent)
@@ -166,7 +190,7 @@ faults: all $(SUPERVISE) faults-box ## that, and the daemon with a manager at ev
 FUZZ      := $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 FUZZ_TIME ?= 30
 
-$(B)/fuzz/%: $(B)/obj/test/fuzz/%.o $(call LIBS_OF,agent)
+$(B)/fuzz/%: $(B)/obj/test/fuzz/%.o $(call LIBS_OF,agent) | $(MHD_PLAIN)
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(LD_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS_agent)
@@ -275,7 +299,7 @@ $(B)/bench/engine: $(B)/obj/test/bench/engine.o $(call LIBS_OF,config)
 	$(call say,LD)
 	$(Q)$(LD_ALL) -o $@ $^ $(LIBS_config)
 
-$(B)/bench/routes: $(B)/obj/test/bench/routes.o $(call LIBS_OF,agent)
+$(B)/bench/routes: $(B)/obj/test/bench/routes.o $(call LIBS_OF,agent) | $(MHD_PLAIN)
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(LD_ALL) -o $@ $^ $(LIBS_agent)

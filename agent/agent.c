@@ -155,6 +155,7 @@ on_changed_task(void *ctx)
 	if (store_unfinished(a->store))
 		install_tick(a->install, clock_mono()); /* it tries the rest of a save again */
 	agent_install_touch(a);
+	agent_monitor_touch(a, false);
 	uplink_touch(a->uplink);
 }
 
@@ -400,6 +401,7 @@ open_all(struct agent *a, load_complain_fn *complain, struct err *e)
 	if (rc)
 		return rc;
 	agent_open_tunnel(a);
+	agent_open_monitor(a);
 	watch_network(a);
 	on_control_timer(a);
 	rc = agent_configure_uplink(a, e);
@@ -443,6 +445,7 @@ agent_free(struct agent *a)
 	agent_close_listen(a);
 	uplink_free(a->uplink); /* channels tell the requests, so these are still there */
 	agent_close_install(a);
+	agent_close_monitor(a);
 	agent_close_tunnel(a);
 	loop_io_free(a->watch_io);
 	netlink_watch_free(a->watch);
@@ -526,6 +529,7 @@ agent_parts(const struct agent *a, struct agent_parts *out)
 	    .store = a->store,
 	    .memory = &a->memory,
 	    .creds = a->creds,
+	    .netlink = a->netlink,
 	    .started = a->started,
 	    .serial = a->serial,
 	    .packets_unsent = a->packets_unsent,

@@ -17,6 +17,7 @@ struct install;
 struct listener;
 struct loop;
 struct memory;
+struct netlink;
 struct notice;
 struct reboots;
 struct receipts;
@@ -59,6 +60,7 @@ struct agent_parts {
 	struct store *store;
 	const struct memory *memory;
 	const struct tls_creds *creds;
+	struct netlink *netlink; /* in the agent's own namespace; NULL: it could not be opened */
 	mono_t started;
 	const char *serial;      /* of the device */
 	uint64_t packets_unsent; /* from the tunnel while no session could take them */

@@ -13,6 +13,7 @@
 #include "agent/update.h"
 #include "config/checksum.h"
 
+struct agent_monitor;
 struct apply;
 struct control;
 struct history;
@@ -65,6 +66,7 @@ struct agent {
 	uint64_t packets_unsent;
 	struct addr tunnel_local, tunnel_manager; /* what the manager gave; family 0: nothing */
 	bool tunnel_said;                         /* the event that it is up is out */
+	struct agent_monitor *monitor;            /* NULL: not part of this build, or not open yet */
 
 	/* time and work of our own */
 	struct loop_timer *install_timer, *settle_timer, *uptime_timer, *stop_timer, *admit_timer, *creds_timer,
@@ -116,5 +118,11 @@ void agent_tunnel_flush(struct agent *a);
 void agent_tunnel_resume(struct agent *a); /* there may be room for packets again */
 /* True when this is another pair than before. What cannot be set now is tried again. */
 bool agent_tunnel_set(struct agent *a, const struct addr *local, const struct addr *manager);
+
+/* agent_monitor.c, or agent_monitor_none.c in a build without: the HTTP service at the tunnel's address. */
+void agent_open_monitor(struct agent *a);
+void agent_close_monitor(struct agent *a);
+/* Address, device or `allow-monitor` may have changed; `anew`: what it listens on is surely gone. */
+void agent_monitor_touch(struct agent *a, bool anew);
 
 #endif

@@ -43,12 +43,14 @@ make_again(struct agent *a)
 
 	unwatch(a);
 	if (tun_recreate(a->tun, &e)) {
+		agent_monitor_touch(a, true);
 		log_debug(DBG_ERROR, "[tunnel] device: %s; tried again in %d s", e.text, RETRY_MS / 1000);
 		loop_timer_at(a->tun_timer, mono_in(clock_mono(), RETRY_MS));
 		return;
 	}
 	log_debug(DBG_TUNNEL, "[tunnel] the device was deleted from outside and is made again");
 	watch(a);
+	agent_monitor_touch(a, true);
 }
 
 /* Reads one packet for nobody. */
@@ -124,6 +126,7 @@ set_addresses(struct agent *a)
 	else
 		log_debug(DBG_TUNNEL, "[tunnel] address '%s', manager's end '%s'", addr_host(here, &a->tunnel_local),
 			  addr_host(there, &a->tunnel_manager));
+	agent_monitor_touch(a, false);
 }
 
 static void
