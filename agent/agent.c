@@ -530,6 +530,7 @@ agent_parts(const struct agent *a, struct agent_parts *out)
 	    .memory = &a->memory,
 	    .creds = a->creds,
 	    .netlink = a->netlink,
+	    .last = &a->last,
 	    .started = a->started,
 	    .serial = a->serial,
 	    .packets_unsent = a->packets_unsent,

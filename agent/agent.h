@@ -12,6 +12,7 @@
 struct agent;
 struct device;
 struct err;
+struct explain_note;
 struct history;
 struct install;
 struct listener;
@@ -60,7 +61,8 @@ struct agent_parts {
 	struct store *store;
 	const struct memory *memory;
 	const struct tls_creds *creds;
-	struct netlink *netlink; /* in the agent's own namespace; NULL: it could not be opened */
+	struct netlink *netlink;         /* in the agent's own namespace; NULL: it could not be opened */
+	const struct explain_note *last; /* attempt to reach a manager */
 	mono_t started;
 	const char *serial;      /* of the device */
 	uint64_t packets_unsent; /* from the tunnel while no session could take them */

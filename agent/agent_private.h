@@ -8,6 +8,7 @@
 #include "agent/admin.h"
 #include "agent/agent.h"
 #include "agent/dialer.h"
+#include "agent/explain.h"
 #include "agent/memory.h"
 #include "agent/requests.h"
 #include "agent/update.h"
@@ -50,6 +51,7 @@ struct agent {
 	struct device *device;
 	struct install *install;
 	struct requests requests;
+	struct explain_note last; /* what the last attempt to reach a manager left behind */
 	struct uplink *uplink;
 	struct control *control;
 	char sum_text[CHECKSUM_TEXT];

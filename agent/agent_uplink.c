@@ -287,7 +287,11 @@ op_down(void *ctx, struct session *s, bool current, const char *target, const st
 {
 	struct agent *a = ctx;
 	char text[ADDR_TEXT];
+	struct uplink_view v;
 
+	uplink_view(a->uplink, clock_mono(), &v);
+	if (v.session == s) /* not one that was replaced, or looked for beside the one in use */
+		explain_take(&a->last, &v);
 	request_session_gone(&a->requests, s);
 	agent_tunnel_resume(a); /* it may have waited for this one */
 	if (current)

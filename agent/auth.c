@@ -185,6 +185,8 @@ auth_judge(const struct auth_policy *p, const char *reply_serial, const struct c
 	const char *why;
 
 	judge_serial(reply_serial, peer, &r);
+	if (reply_serial)
+		text_escape(r.serialno, sizeof(r.serialno), reply_serial, strlen(reply_serial));
 	way = judge_list(p, peer, &r);
 	judge_certificate(peer, &r);
 	why = first_with(&r, VERDICT_FAIL);

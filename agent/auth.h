@@ -46,6 +46,7 @@ struct auth_report {
 		enum cert_verdict verdict;
 		char text[320]; /* what was compared, with the values */
 	} check[AUTH_CHECKS];
+	char serialno[80]; /* of the reply, escaped; "": there was none */
 	enum auth_result result;
 	enum trust_how how; /* how it would enter the list */
 	char reason[320];   /* why it is denied, one line; "" otherwise */

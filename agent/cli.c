@@ -10,6 +10,7 @@
 #include "agent/cli_revision.h"
 #include "agent/cli_show.h"
 #include "agent/device.h"
+#include "agent/explain.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -129,6 +130,14 @@ run_history(struct call *k, struct err *e)
 	(void)e;
 	agent_parts(k->agent, &p);
 	cli_history_show(p.history, k->json, k->out);
+	return CLI_OK;
+}
+
+static int
+run_explain(struct call *k, struct err *e)
+{
+	(void)e;
+	explain_show(k->agent, k->json, k->out);
 	return CLI_OK;
 }
 
@@ -335,6 +344,7 @@ run_test(struct call *k, struct err *e)
 	    {"dump trusted list", cli_show_trust},
 	    {"dump install and last receipt", cli_show_install},
 	    {"dump checksums", cli_show_checksums},
+	    {"dump how far the connection came", explain_show},
 	};
 	const size_t count = sizeof(dumps) / sizeof(dumps[0]);
 	uint64_t n = 0;
@@ -361,6 +371,7 @@ static const struct cli_command commands[] = {
     {{"diagnose", "fgfm", "session"}, 0, 0, HAS_JSON, "TLS, certificate, timers, counters", run_session},
     {{"diagnose", "fgfm", "install-session"}, 0, 0, HAS_JSON, "the pending install and the last receipt", run_install},
     {{"diagnose", "fgfm", "script-history"}, 0, 0, HAS_JSON, "the last scripts of managers", run_history},
+    {{"diagnose", "fgfm", "explain"}, 0, 0, HAS_JSON, "how far the connection came, and what failed", run_explain},
     {{"diagnose", "fgfm", "drift"}, 0, 0, HAS_JSON, "what something else changed of the system", run_drift},
     {{"diagnose", "debug", "application", "fgfmd"},
      1,

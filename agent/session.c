@@ -25,7 +25,7 @@ enum {
 
 struct session {
 	struct session_ops ops;
-	enum session_state state;
+	enum session_state state, reached; /* `reached`: the furthest before it closes */
 	mono_t since;
 	mono_t reply_due;     /* MONO_NEVER: no request of ours is open */
 	mono_t keepalive_due; /* MONO_NEVER until it is up */
@@ -170,6 +170,8 @@ fire(struct session *s, enum session_event event, mono_t now)
 		s->since = now;
 	}
 	s->state = row->next;
+	if (s->state <= SESSION_UP && s->state > s->reached)
+		s->reached = s->state;
 	row->action(s, now);
 }
 
@@ -1045,6 +1047,12 @@ mono_t
 session_since(const struct session *s)
 {
 	return s->since;
+}
+
+enum session_state
+session_reached(const struct session *s)
+{
+	return s->reached;
 }
 
 bool

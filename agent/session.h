@@ -174,5 +174,7 @@ const struct session_counters *session_counters(const struct session *s);
 struct channels *session_channels(struct session *s);
 mono_t session_since(const struct session *s); /* when it reached its state */
 bool session_was_up(const struct session *s);
+enum session_state
+session_reached(const struct session *s); /* the furthest state, SESSION_UP at most; also when closed */
 
 #endif

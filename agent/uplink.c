@@ -65,6 +65,7 @@ struct uplink {
 	char seek[CERT_SERIAL_MAX];        /* "": nobody is looked for */
 	mono_t kicked;                     /* an attempt may rest on what has changed: looked at again then */
 	bool again_after_leaving;          /* the manager refused a second session: redial when the old one is gone */
+	bool unresolved;                   /* the last look-up gave no address, and nothing was dialled since */
 	bool start_failed;                 /* an attempt or a look-up failed before it had begun */
 	char last_reason[320];
 	struct addr pkcs1; /* the manager that cannot be offered RSA-PSS; family 0: none */
@@ -626,6 +627,7 @@ do_dial(void *ctx, const char *target, const struct addr *a)
 	struct err e = ERR_NONE;
 	struct link *k = NULL;
 
+	u->unresolved = false;
 	log_debug(DBG_SESSION, "[session] dialling %s (%s)", addr_host(text, a),
 		  text_escape(shown, sizeof(shown), target, strlen(target)));
 	if (link_open(u, target, a, NULL, &k, &e)) {
@@ -644,6 +646,7 @@ on_resolved(void *ctx, const struct addr *addrs, size_t count, const struct err 
 	struct uplink *u = ctx;
 
 	u->query = NULL;
+	u->unresolved = !count;
 	if (!count) {
 		snprintf(u->last_reason, sizeof(u->last_reason), "name of the manager: %s", why->text);
 		log_debug(DBG_SESSION, "[session] %s", u->last_reason);
@@ -966,7 +969,8 @@ uplink_view(const struct uplink *u, mono_t now, struct uplink_view *out)
 	mono_t due = dialer_deadline(u->dialer);
 	size_t of_one;
 
-	*out = (struct uplink_view){.tls_version = "", .tls_suite = "", .resolving = u->query != NULL};
+	*out = (struct uplink_view){
+	    .tls_version = "", .tls_suite = "", .resolving = u->query != NULL, .unresolved = u->unresolved};
 	out->next_dial_ms = due.ms == MONO_NEVER.ms ? -1 : mono_left_ms(due, now);
 	text_copy(out->last_reason, sizeof(out->last_reason), u->last_reason);
 	out->calls = count_calls(u, &(struct addr){0}, &of_one);

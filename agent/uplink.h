@@ -102,6 +102,7 @@ struct uplink_view {
 	bool incoming; /* opened by the manager */
 	size_t calls;  /* connections of managers that are not in use */
 	uint64_t calls_refused;
+	bool unresolved; /* the last thing that failed was the look-up of a name */
 	char target[DIALER_NAME_MAX];
 	struct addr local, manager;
 	uint16_t port;
