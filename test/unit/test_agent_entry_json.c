@@ -62,10 +62,39 @@ entries(void **state)
 	schema_free(s);
 }
 
+/* Every secret that is set, nested or not; one that is not set hides nothing. */
+static void
+masked(void **state)
+{
+	static const char text[] = "config a b\nedit 1\nset text open\nset secret s3\nnext\nedit 2\nnext\nend\n";
+	struct schema *s = schema_new();
+	struct err e = ERR_NONE;
+	struct cJSON *j;
+	struct tree *t;
+	char *line;
+
+	(void)state;
+	assert_int_equal(schema_add_json(s, "t", tables, strlen(tables), &e), 0);
+	t = tree_new(s);
+	assert_int_equal(load_text(t, "t", text, strlen(text), false, NULL, NULL, &e), 0);
+	for (int i = 0; i < 2; i++) {
+		j = entry_json_masked(tree_entry(t, "a b", i ? "2" : "1"));
+		line = json_line(j);
+		assert_null(strstr(line, "s3"));
+		assert_non_null(strstr(line, i ? "\"secret\":\"\"" : "\"secret\":\"ENC ***\""));
+		assert_int_equal(strstr(line, "open") != NULL, !i);
+		free(line);
+		json_free(j);
+	}
+	assert_null(entry_json_masked(NULL));
+	tree_free(t);
+	schema_free(s);
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(entries)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(entries), cmocka_unit_test(masked)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
