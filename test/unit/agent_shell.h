@@ -5,6 +5,7 @@
 #define TEST_UNIT_AGENT_SHELL_H
 
 #include "agent/agent.h"
+#include "agent/explain.h"
 #include "agent/memory.h"
 #include "agent/settings.h"
 #include "agent/update.h"
@@ -18,6 +19,7 @@ static struct {
 	struct trust_list *trust;
 	struct memory memory;
 	struct update update;
+	struct explain_note last;
 	struct uplink_view view;
 	struct agent_parts more; /* what a test adds: admitted, started, packets_unsent */
 
@@ -38,6 +40,7 @@ __wrap_agent_parts(const struct agent *a, struct agent_parts *out)
 {
 	assert_ptr_equal(a, &shell);
 	*out = shell.more;
+	out->last = &shell.last;
 	out->schema = box.schema;
 	out->settings = shell.settings;
 	out->device = box.device;
