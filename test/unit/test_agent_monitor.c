@@ -1,5 +1,5 @@
 /* agent/monitor: the HTTP service alone, over loopback, with the clock put forward. */
-// wrap: clock_mono
+// wrap: clock_mono epoll_wait
 #include "agent/monitor.h"
 
 #include <arpa/inet.h>
@@ -142,7 +142,7 @@ requests(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		calls = 0;
 		say(cases[i].text);
-		assert_true(turn_run(loop, is_closed, 2000));
+		assert_true(turn_run(loop, is_closed, TURN_SOON_MS));
 		if (status() != cases[i].status || calls != (cases[i].path != NULL) ||
 		    (calls &&
 		     (strcmp(path, cases[i].path) || asked.start != cases[i].start || asked.count != cases[i].count)))
@@ -157,7 +157,7 @@ the_header(void **state)
 {
 	(void)state;
 	say("DELETE / HTTP/1.1\r\nHost: x\r\n\r\n");
-	assert_true(turn_run(loop, is_closed, 2000));
+	assert_true(turn_run(loop, is_closed, TURN_SOON_MS));
 	assert_non_null(strstr(got, "\r\nAllow: GET, HEAD\r\n"));
 	assert_non_null(strstr(got, "\r\nConnection: close\r\n"));
 	assert_null(strstr(got, "\r\nDate:")); /* the clock may be wrong, and nobody needs it */
@@ -175,7 +175,7 @@ a_slow_request(void **state)
 		assert_int_equal(send(client, "y", 1, MSG_NOSIGNAL), 1);
 	}
 	turn_forward(loop, MONITOR_REQUEST_MS / 10 + 100);
-	assert_true(turn_run(loop, is_closed, 2000));
+	assert_true(turn_run(loop, is_closed, TURN_SOON_MS));
 	assert_int_equal(calls, 0);
 }
 
@@ -187,16 +187,16 @@ too_many(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(many) / sizeof(*many); i++)
 		many[i] = dial();
-	turn_run(loop, NULL, 50);
+	turn_quiet(loop);
 	say("GET / HTTP/1.1\r\nHost: x\r\n\r\n"); /* one address: its share is taken */
-	assert_true(turn_run(loop, is_closed, 2000));
+	assert_true(turn_run(loop, is_closed, TURN_SOON_MS));
 	assert_int_equal(calls, 0);
 	close(client);
 	for (size_t i = 0; i < sizeof(many) / sizeof(*many); i++)
 		close(many[i]);
-	turn_run(loop, NULL, 50);
+	turn_quiet(loop);
 	say("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-	assert_true(turn_run(loop, is_closed, 2000));
+	assert_true(turn_run(loop, is_closed, TURN_SOON_MS));
 	assert_int_equal(status(), 200);
 }
 
@@ -205,7 +205,7 @@ freed_with_clients(void **state)
 {
 	(void)state;
 	say("GET / HTTP/1.1\r\n");
-	turn_run(loop, NULL, 20);
+	turn_quiet(loop);
 	monitor_free(monitor);
 	monitor = NULL;
 	assert_true(is_closed());

@@ -1,5 +1,5 @@
 /* agent/notice: which datagrams are looked at, and which of them mean something. */
-// wrap: clock_mono
+// wrap: clock_mono epoll_wait
 #include "agent/notice.h"
 
 #include <arpa/inet.h>
@@ -91,7 +91,7 @@ a_keepalive_is_taken(void **state)
 {
 	(void)state;
 	send_to_it(GOOD, sizeof(GOOD)); /* with its NUL */
-	assert_true(turn_run(w.loop, one_was_seen, 5000));
+	assert_true(turn_run(w.loop, one_was_seen, TURN_SOON_MS));
 	assert_string_equal(w.heard, "7.4.0 91.0");
 	assert_int_equal(notice_counters(w.notice)->taken, 1);
 }
@@ -101,7 +101,7 @@ the_final_nul_may_be_missing(void **state)
 {
 	(void)state;
 	send_to_it(GOOD, strlen(GOOD));
-	assert_true(turn_run(w.loop, one_was_seen, 5000));
+	assert_true(turn_run(w.loop, one_was_seen, TURN_SOON_MS));
 	assert_string_equal(w.heard, "7.4.0 91.0");
 }
 
@@ -111,7 +111,7 @@ others_are_not_heard(void **state)
 	(void)state;
 	w.manager = "192.0.2.1";
 	send_to_it(GOOD, sizeof(GOOD));
-	assert_true(turn_run(w.loop, one_was_seen, 5000));
+	assert_true(turn_run(w.loop, one_was_seen, TURN_SOON_MS));
 	assert_int_equal(notice_counters(w.notice)->foreign, 1);
 	assert_string_equal(w.heard, "");
 }
@@ -135,7 +135,7 @@ what_is_no_keepalive_is_counted(void **state)
 	memset(big, 'k', sizeof(big));
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		send_to_it(cases[i].bytes, cases[i].len);
-		if (!turn_run(w.loop, one_was_seen, 5000) || notice_counters(w.notice)->malformed != 1 || w.heard[0])
+		if (!turn_run(w.loop, one_was_seen, TURN_SOON_MS) || notice_counters(w.notice)->malformed != 1 || w.heard[0])
 			fail_msg("%s", cases[i].what);
 		teardown(state);
 		assert_int_equal(setup(state), 0);
