@@ -166,8 +166,7 @@ on_again(void *ctx)
 
 /* --- what the library asks and tells ------------------------------------------------------------------------------ */
 
-static void
-on_library_line(void *ctx, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 2, 0))) on_library_line(void *ctx, const char *fmt, va_list ap)
 {
 	char line[256], shown[300];
 
