@@ -221,12 +221,16 @@ check-36: ## build with mbedTLS 3.6 (Debian 13's), run the unit tests and the en
 unit-gcm: $(filter $(B)/unit/test_base_gcm_%,$(UNIT_BIN)) $(B)/unit/test_base_mbed $(B)/unit/test_agent_tls
 	@test/run-unit.sh $^
 
-check-gcm: ## build with GCM=nettle, for mbedTLS 2.28 and 3.6, shared and static, and test it
-	$(MAKE) GCM=nettle B=build-gcm all unit-gcm
+check-gcm: check-gcm-both ## build with GCM=nettle, for mbedTLS 2.28 and 3.6, shared and static, and test it
 	$(MAKE) GCM=nettle B=build-gcm-san CC=clang SANITIZE=address,undefined unit-gcm
 	$(MAKE) GCM=nettle B=build-gcm-static MBEDTLS_LIBS='-l:libmbedtls.a -l:libmbedx509.a -l:libmbedcrypto.a' unit-gcm
-	eval $(MAKE) GCM=nettle B=build-gcm-36 $$(test/mbedtls36.sh build-36/mbedtls) all unit-gcm
+	$(MAKE) GCM=nettle B=build-gcm all
 	FGFMD=$(CURDIR)/build-gcm/fgfmd FGFMCTL=$(CURDIR)/build-gcm/fgfmctl test/netns/run test_tls test_session
+
+# The part of it that everybody runs: one build for either mbedTLS.
+check-gcm-both:
+	$(MAKE) GCM=nettle B=build-gcm unit-gcm
+	eval $(MAKE) GCM=nettle B=build-gcm-36 $$(test/mbedtls36.sh build-36/mbedtls) all unit-gcm
 	FGFMD=$(CURDIR)/build-gcm-36/fgfmd FGFMCTL=$(CURDIR)/build-gcm-36/fgfmctl test/netns/run test_tls
 
 e2e: all $(SUPERVISE) ## end-to-end tests against the lab manager, between network namespaces (root)
@@ -251,7 +255,7 @@ check-all: ## every test, with nothing installed before
 	$(MAKE) $(JOBS) unit
 	$(MAKE) $(JOBS) unit-san
 	$(MAKE) $(JOBS) check-36
-	$(MAKE) $(JOBS) check-gcm
+	$(MAKE) $(JOBS) check-gcm-both
 	$(MAKE) $(JOBS) fuzz
 	$(if $(SUPERVISE),$(MAKE) $(JOBS) faults-box FAULTS=4)
 	$(MAKE) e2e
@@ -340,6 +344,6 @@ clean: ## remove what was built
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-.PHONY: all unit faults faults-box fuzz fuzz-run layers lint unit-san check-36 unit-gcm check-gcm e2e check-vm check check-all demo bench bench-programs bench-tunnel soak deps install clean help
+.PHONY: all unit faults faults-box fuzz fuzz-run layers lint unit-san check-36 unit-gcm check-gcm check-gcm-both e2e check-vm check check-all demo bench bench-programs bench-tunnel soak deps install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
