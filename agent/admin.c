@@ -28,7 +28,7 @@ may_come_from(const struct entry *admin, const struct addr *from)
 
 	for (unsigned i = 1; i <= TRUSTHOSTS; i++) {
 		char name[32];
-		struct addr net;
+		struct addr net = {0};
 
 		snprintf(name, sizeof(name), six ? "ip6-trusthost%u" : "trusthost%u", i);
 		if (!entry_is_set(admin, name))
