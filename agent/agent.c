@@ -141,6 +141,17 @@ watch_network(struct agent *a)
 
 /* --- small work of its own ---------------------------------------------------------------------------------------- */
 
+/* The checksum of a large configuration takes milliseconds: here a part in each turn of the loop, so that the
+ * keep-alive that carries it finds it ready. */
+static void
+on_sums_task(void *ctx)
+{
+	struct agent *a = ctx;
+
+	if (device_checksum_step(a->device))
+		loop_task_soon(a->sums_task);
+}
+
 static void
 on_changed_task(void *ctx)
 {
@@ -157,6 +168,8 @@ on_changed_task(void *ctx)
 	agent_install_touch(a);
 	agent_monitor_touch(a, false);
 	uplink_touch(a->uplink);
+	if (!install_busy(a->install)) /* its next commands would make it another one */
+		loop_task_soon(a->sums_task);
 }
 
 static void
@@ -240,11 +253,12 @@ make_handles(struct agent *a, struct err *e)
 	a->creds_timer = loop_timer_new(a->loop, on_creds_timer, a);
 	a->control_timer = loop_timer_new(a->loop, on_control_timer, a);
 	a->changed_task = loop_task_new(a->loop, on_changed_task, a);
+	a->sums_task = loop_task_new(a->loop, on_sums_task, a);
 	a->results_task = loop_task_new(a->loop, on_results_task, a);
 	a->idle_task = loop_task_new(a->loop, on_idle_task, a);
 	a->requests.results_wanted = on_results_wanted;
 	if (!a->stop_timer || !a->admit_timer || !a->creds_timer || !a->control_timer || !a->changed_task ||
-	    !a->results_task || !a->idle_task)
+	    !a->sums_task || !a->results_task || !a->idle_task)
 		return err_sys(e, -ENOMEM, "agent");
 	return 0;
 }
@@ -465,6 +479,7 @@ agent_free(struct agent *a)
 	loop_timer_free(a->creds_timer);
 	loop_timer_free(a->control_timer);
 	loop_task_free(a->changed_task);
+	loop_task_free(a->sums_task);
 	loop_task_free(a->results_task);
 	loop_task_free(a->idle_task);
 	if (a->lock_fd >= 0)

@@ -73,7 +73,7 @@ struct agent {
 	/* time and work of our own */
 	struct loop_timer *install_timer, *settle_timer, *uptime_timer, *stop_timer, *admit_timer, *creds_timer,
 	    *control_timer;
-	struct loop_task *install_task, *changed_task, *results_task, *idle_task;
+	struct loop_task *install_task, *changed_task, *sums_task, *results_task, *idle_task;
 	mono_t uptime_counted;
 	mono_t install_turn_end;
 

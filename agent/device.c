@@ -98,6 +98,15 @@ device_checksum(struct device *d)
 }
 
 bool
+device_checksum_step(struct device *d)
+{
+	bool more = false;
+
+	/* without memory it is left to whoever asks for the sum */
+	return !checksum_cache_step(d->cache, &more) && more;
+}
+
+bool
 device_names_manager(const struct tree *t)
 {
 	const struct entry *cm = tree_entry(t, "system central-management", "");

@@ -43,6 +43,8 @@ void device_free(struct device *d); /* NULL-safe */
 struct tree *device_running(struct device *d);
 const struct checksums *device_checksums(struct device *d); /* computed when asked for and changed since */
 const uint8_t *device_checksum(struct device *d);           /* that of everything alone: 16 bytes */
+/* Some of the work that device_checksum() would have to do, within a millisecond; true while something is left. */
+bool device_checksum_step(struct device *d);
 
 /* Whether a configuration names a manager to dial: without one no session can prove a configuration good. */
 bool device_names_manager(const struct tree *t);

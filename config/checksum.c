@@ -1,7 +1,7 @@
 #include "config/checksum.h"
 
 #include <errno.h>
-#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -259,11 +259,13 @@ stream_add(struct stream *st, struct crypto_md5 *m, size_t *at, const char *text
 	return rc;
 }
 
+/* Digests at most about `most` bytes more; the sum is known when all of them are through. */
 static int
-stream_sum(const struct checksum_cache *c, struct stream *st)
+stream_sum(const struct checksum_cache *c, struct stream *st, size_t most)
 {
 	struct crypto_md5 m;
-	size_t skip, at;
+	size_t skip, at, end;
+	bool all = true;
 	int rc = 0;
 
 	if (st->known)
@@ -277,17 +279,22 @@ stream_sum(const struct checksum_cache *c, struct stream *st)
 	}
 	memcpy(&m, st->points.data + st->points.len - sizeof(m), sizeof(m));
 	skip = at = stream_strides(st) * STRIDE;
-	for (size_t i = 0; i < c->count && !rc; i++) {
+	end = most < SIZE_MAX - at ? at + most : SIZE_MAX;
+	for (size_t i = 0; i < c->count && !rc && all; i++) {
 		const struct sheet *s = &c->sheets[i];
 		size_t size = counts_in(s, st) ? sheet_size(s) : 0;
-		size_t from = skip < size ? skip : size;
+		size_t from = skip < size ? skip : size, take = size - from;
 
+		all = take <= end - at;
+		if (!all)
+			take = end - at;
 		skip -= from;
-		if (from < size)
-			rc = stream_add(st, &m, &at, s->text.data + from, size - from);
+		if (take)
+			rc = stream_add(st, &m, &at, s->text.data + from, take);
 	}
-	if (!rc)
-		rc = crypto_md5_end(&m, st->sum);
+	if (rc || !all)
+		return rc;
+	rc = crypto_md5_end(&m, st->sum);
 	st->known = !rc;
 	return rc;
 }
@@ -324,9 +331,9 @@ checksum_cache_free(struct checksum_cache *c)
 	free(c);
 }
 
-/* Brings the sums from stream `first` to `last` up to date. */
+/* Brings the sums from stream `first` to `last` up to date, or `most` bytes of each nearer to it. */
 static int
-refresh(struct checksum_cache *c, int first, int last)
+refresh(struct checksum_cache *c, int first, int last, size_t most)
 {
 	int rc = 0;
 
@@ -337,7 +344,7 @@ refresh(struct checksum_cache *c, int first, int last)
 			rc = sheet_refresh(c, s);
 	}
 	for (int i = first; i <= last && !rc; i++)
-		rc = stream_sum(c, &c->streams[i]);
+		rc = stream_sum(c, &c->streams[i], most);
 	if (rc)
 		forget(c);
 	return rc;
@@ -346,7 +353,7 @@ refresh(struct checksum_cache *c, int first, int last)
 int
 checksum_cache_all(struct checksum_cache *c, uint8_t sum[16])
 {
-	int rc = refresh(c, STREAM_ALL, STREAM_ALL);
+	int rc = refresh(c, STREAM_ALL, STREAM_ALL, SIZE_MAX);
 
 	if (!rc)
 		memcpy(sum, c->streams[STREAM_ALL].sum, MD5_BYTES);
@@ -354,9 +361,19 @@ checksum_cache_all(struct checksum_cache *c, uint8_t sum[16])
 }
 
 int
+checksum_cache_step(struct checksum_cache *c, bool *more)
+{
+	int rc = refresh(c, STREAM_ALL, STREAM_ALL, CHECKSUM_STEP);
+
+	if (!rc)
+		*more = !c->streams[STREAM_ALL].known;
+	return rc;
+}
+
+int
 checksum_cache_sums(struct checksum_cache *c, struct checksums *out)
 {
-	int rc = refresh(c, STREAM_GLOBAL, STREAM_ALL);
+	int rc = refresh(c, STREAM_GLOBAL, STREAM_ALL, SIZE_MAX);
 
 	if (rc)
 		return rc;

@@ -2,6 +2,7 @@
 #ifndef CONFIG_CHECKSUM_H
 #define CONFIG_CHECKSUM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct tree;
@@ -27,6 +28,11 @@ void checksum_cache_free(struct checksum_cache *c);              /* NULL-safe */
  * carries one of them. */
 int checksum_cache_sums(struct checksum_cache *c, struct checksums *out);
 int checksum_cache_all(struct checksum_cache *c, uint8_t sum[16]);
+
+/* A part of what checksum_cache_all() would have to do now, CHECKSUM_STEP bytes of text at most: for whoever has other
+ * things to do in between. *more says whether something is left. 0 or -errno, as above. */
+enum { CHECKSUM_STEP = 128 * 1024 };
+int checksum_cache_step(struct checksum_cache *c, bool *more);
 
 /* "7a 87 …": 16 octets, two hex digits each, space between. Returns dst. */
 char *checksum_text(char dst[CHECKSUM_TEXT], const uint8_t sum[16]);

@@ -118,7 +118,27 @@ count_lines(const struct buf *text, const char *start)
 	return n;
 }
 
-/* One attribute of the n-th entry gets another value, and the sums are asked for as a keep-alive does. */
+/* As the agent does after a change: in steps, one in each turn of its loop. */
+static void
+sum_in_steps(struct checksum_cache *c, const char *name)
+{
+	double longest = 0;
+	bool more = true;
+	char label[64];
+
+	while (more) {
+		double at = now_ms(), took;
+
+		must(!checksum_cache_step(c, &more), name, NULL);
+		took = now_ms() - at;
+		longest = took > longest ? took : longest;
+	}
+	snprintf(label, sizeof(label), "%s-step", name);
+	tell(label, longest);
+}
+
+/* One attribute of the n-th entry gets another value, and the sums are asked for as a keep-alive does: at once, and
+ * after the steps. */
 static void
 sum_after(struct checksum_cache *c, struct tree *t, const char *path, size_t n, const char *attr, const char *name)
 {
@@ -126,7 +146,7 @@ sum_after(struct checksum_cache *c, struct tree *t, const char *path, size_t n, 
 	const char *const changed[] = {"changed"};
 	struct checksums sums, whole;
 	struct err e = ERR_NONE;
-	char *key, *was;
+	char *key, *was, label[64];
 	double at;
 
 	while (n--)
@@ -141,6 +161,11 @@ sum_after(struct checksum_cache *c, struct tree *t, const char *path, size_t n, 
 	must(!checksum_cache_sums(c, &sums), name, NULL);
 	must(!checksum_tree(t, &whole) && !memcmp(&whole, &sums, sizeof(sums)), "the same sums", NULL);
 	must(!tree_set(t, path, key, attr, &(const char *){was}, *was ? 1 : 0, &e), name, &e);
+	sum_in_steps(c, name);
+	at = now_ms();
+	must(!checksum_cache_all(c, sums.all), name, NULL);
+	snprintf(label, sizeof(label), "%s-ready", name);
+	lap(label, at);
 	must(!checksum_cache_sums(c, &sums), name, NULL);
 	free(was);
 	free(key);

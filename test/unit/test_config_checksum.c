@@ -265,6 +265,42 @@ a_cache_follows_whatever_happens(void **state)
 	world_free(w);
 }
 
+/* A long text, in steps, with changes in between: each step is short, and what comes of them all is the sum. */
+static void
+steps_lead_to_the_sum(void **state)
+{
+	struct world *w = long_world(20000);
+	struct checksum_cache *c = checksum_cache_new(w->tree);
+	uint64_t seed = 11;
+	struct checksums sums;
+	uint8_t all[16];
+
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		bool more = true;
+		unsigned steps = 0;
+
+		world_shake(w, &seed, 3);
+		exec_reset(w->exec);
+		while (more) {
+			assert_int_equal(checksum_cache_step(c, &more), 0);
+			if (more && ++steps == 2 && i % 4 == 0)
+				world_shake(w, &seed, 1);
+			assert_true(steps < 100);
+		}
+		exec_reset(w->exec);
+		if (i == 0)
+			assert_true(steps >= 2);
+		assert_int_equal(checksum_cache_step(c, &more), 0);
+		assert_int_equal(checksum_cache_all(c, all), 0);
+		assert_int_equal(checksum_cache_sums(c, &sums), 0);
+		assert_memory_equal(all, sums.all, sizeof(all));
+		assert_by_definition(w->tree, &sums);
+	}
+	checksum_cache_free(c);
+	world_free(w);
+}
+
 /* A failure forgets what it had, and the next call is right again. */
 static void
 without_memory_there_is_no_sum(void **state)
@@ -309,6 +345,7 @@ main(void)
 	    cmocka_unit_test(a_kept_state_may_fall_anywhere),
 	    cmocka_unit_test(a_change_that_the_system_refuses_is_none),
 	    cmocka_unit_test(a_cache_follows_whatever_happens),
+	    cmocka_unit_test(steps_lead_to_the_sum),
 	    cmocka_unit_test(without_memory_there_is_no_sum),
 	};
 
