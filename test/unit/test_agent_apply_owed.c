@@ -43,7 +43,7 @@ __wrap_sethostname(const char *name, size_t len)
 
 static char said[512]; /* the last line of the log */
 
-void __wrap_log_say(enum log_level level, const char *fmt, ...);
+void __wrap_log_say(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 void
 __wrap_log_say(enum log_level level, const char *fmt, ...)
