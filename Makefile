@@ -235,6 +235,7 @@ check-gcm-both:
 
 e2e: all $(SUPERVISE) ## end-to-end tests against the lab manager, between network namespaces (root)
 	/usr/bin/pytest-3 -q test/lab
+	/usr/bin/pytest-3 -q -p no:cacheprovider test/vm
 	test/netns/run
 
 check-vm: ## install what is missing; a real reboot and a power cut in a virtual machine (1 to 3 minutes, no KVM)

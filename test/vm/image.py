@@ -53,35 +53,66 @@ def output(*words, cwd=None):
 
 # --- kernel
 
-def kernel_package():
-    """Name of the package the meta package stands for."""
-    found = re.search(r"Depends: (linux-image-\S+)", output("apt-cache", "depends", KERNEL))
-    if not found:
-        raise Missing(f"apt knows no {KERNEL}: run apt-get update")
-    return found.group(1)
+class Packages:
+    """Debian's packages: by this machine's lists, and once those are of no use by fresh ones in a folder of our own."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._options = ["-o", "APT::Sandbox::User=root"]
+
+    def refresh(self):
+        """Fetch lists. This machine's stay as they are, and what it does after an update is not done."""
+        lists, cache, configuration = (self._folder / name for name in ("lists", "cache", "apt.conf"))
+        for made in (lists / "partial", cache / "archives" / "partial"):
+            made.mkdir(parents=True, exist_ok=True)
+        configuration.write_text(f'Dir::State::lists "{lists}";\nDir::Cache "{cache}";\nAcquire::Languages "none";\n'
+                                 "#clear APT::Update::Pre-Invoke;\n#clear APT::Update::Post-Invoke;\n"
+                                 "#clear APT::Update::Post-Invoke-Success;\n")
+        self._options += ["-c", configuration]
+        output("apt-get", *self._options, "update")
+
+    def kernel(self):
+        """Name of the package the meta package stands for."""
+        found = re.search(r"Depends: (linux-image-\S+)", output("apt-cache", *self._options, "depends", KERNEL))
+        if not found:
+            raise Missing(f"apt knows no {KERNEL}")
+        return found.group(1)
+
+    def download(self, name, folder):
+        output("apt-get", *self._options, "download", name, cwd=folder)
 
 
 def kernel(cache):
     """The folder with Debian's newest cloud kernel unpacked; downloaded once, and without a network the last one."""
+    packages = Packages(cache / "apt")
     try:
-        folder = cache / kernel_package()
-        if not folder.exists():
-            download(folder)
+        try:
+            return newest(packages, cache)
+        except Missing:
+            # lists that are older than the archive's last change name files it has no more
+            packages.refresh()
+            return newest(packages, cache)
     except Missing as missing:
         have = sorted(p for p in cache.glob("linux-image-*") if p.is_dir())
         if not have:
             raise Missing(f"no kernel for the machine: {KERNEL} cannot be had from Debian, and none is in {cache}\n"
                           f"{missing}") from None
-        folder = have[-1]
+        return have[-1]
+
+
+def newest(packages, cache):
+    folder = cache / packages.kernel()
+    if not folder.exists():
+        download(packages, folder)
     return folder
 
 
-def download(folder):
+def download(packages, folder):
     """Both steps go elsewhere first, so that a folder of that name is always a whole one."""
     work = folder.parent / "unpacking"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    output("apt-get", "-o", "APT::Sandbox::User=root", "download", folder.name, cwd=work)
+    packages.download(folder.name, work)
     package = next(work.glob("*.deb"))
     output("dpkg-deb", "-x", package, work)
     package.unlink()
