@@ -19,10 +19,13 @@ from harness import DEVICE_CONFIG, MANAGER_IP  # noqa: E402
 from netns import PYTHON  # noqa: E402
 
 KERNEL = "linux-image-cloud-amd64"
-MODULES = ("nfit", "nd_pmem", "ext4", "veth", "tun")
+# bridge is for the unit tests; macvlan, which could stand in for a VLAN there, is not among them
+MODULES = ("nfit", "nd_pmem", "ext4", "veth", "tun", "8021q", "dummy", "bridge")
 DISK_SIZE = "192M"
 FOLDERS = ("dev", "proc", "sys", "run", "tmp", "root", "etc/fgfmd", "usr/bin", "usr/sbin", "usr/lib", "usr/lib64",
-           "var/lib/fgfmd", "var/log", "fgfmd")
+           "var/lib/fgfmd", "var/log", "fgfmd", "fgfmd/unit")
+# what the unit tests' shell lines call; the shell is not busybox's, which would take its own ip for iproute2's
+APPLETS = ("grep", "mkdir", "rm", "wc")
 # of Python's library, what no program here could want
 NOT_NEEDED = ("test", "tests", "idlelib", "lib2to3", "ensurepip", "pydoc_data", "turtledemo", "tkinter", "config-*",
               "dist-packages", "site-packages")
@@ -202,7 +205,7 @@ def copy_tests(root):
     output(PYTHON, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", root / "fgfmd" / "test")
 
 
-def tree(root, build):
+def tree(root, build, unit_tests):
     """Everything the disk shall hold, as a folder."""
     shutil.rmtree(root, ignore_errors=True)
     for name in FOLDERS:
@@ -210,13 +213,16 @@ def tree(root, build):
     for name in ("bin", "sbin", "lib", "lib64"):
         (root / name).symlink_to(f"usr/{name}")
     copy(root, pathlib.Path(busybox()))
-    tools = [pathlib.Path(shutil.which(name) or f"/usr/bin/{name}") for name in ("ip", "nsenter")]
+    for name in APPLETS:
+        (root / "usr/bin" / name).symlink_to("busybox")
+    tools = [pathlib.Path(shutil.which(name) or f"/usr/bin/{name}") for name in ("ip", "nsenter", "sh")]
     for tool in tools:
         copy(root, tool)
-    for name in ("fgfmd", "fgfmctl"):
+    programs = ["fgfmd", "fgfmctl", *(f"unit/{name}" for name in unit_tests)]
+    for name in programs:
         shutil.copy2(build / name, root / "fgfmd" / name)
     extensions = copy_python(root)
-    for library in libraries([*tools, build / "fgfmd", build / "fgfmctl", PYTHON, *extensions]):
+    for library in libraries([*tools, *(build / name for name in programs), PYTHON, *extensions]):
         copy(root, library)
     copy_tests(root)
     output(TEST / "pki" / "make-pki", root / "fgfmd" / "pki")
@@ -226,10 +232,10 @@ def tree(root, build):
     saved.chmod(0o600)
 
 
-def disk(build, out):
+def disk(build, unit_tests, out):
     """An ext4 image; everything initialised here, so that the machine writes nothing but its own."""
     root = out.with_suffix(".root")
-    tree(root, build)
+    tree(root, build, unit_tests)
     out.unlink(missing_ok=True)
     output("mke2fs", "-q", "-t", "ext4", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0",
            "-d", root, out, DISK_SIZE)
