@@ -366,9 +366,15 @@ resume(struct agent *a, struct err *e)
 	struct err why = ERR_NONE;
 	bool applied = false;
 	int rc = agent_open_install(a, e);
+	struct install_status st;
 
 	if (!rc)
 		rc = install_resume(a->install, clock_mono(), &applied, e);
+	if (!rc) {
+		install_status(a->install, clock_mono(), &st);
+		if (st.state == INSTALL_IDLE)
+			device_own(a->device);
+	}
 	if (!rc && !applied && device_settle(a->device, &why))
 		log_say(LOG_LEVEL_WARNING, "applying the saved configuration: %s", why.text);
 	/* a file edited by hand, or the first one, is worth a revision, too */

@@ -173,6 +173,7 @@ op_verdict(void *ctx, const struct receipt *r)
 	struct err e = ERR_NONE;
 
 	device_forget_changed(a->device);
+	device_own(a->device);
 	if (history_settle(a->history, r->id, receipt_verdict_name(r->verdict),
 			   r->verdict == RECEIPT_COMMITTED ? "" : r->cause, &e))
 		log_say(LOG_LEVEL_WARNING, "%s", e.text);

@@ -23,13 +23,15 @@ take_options(struct apply *a, const struct apply_options *o, struct err *e)
 {
 	const char *slash = *o->run_dir ? "/" : "";
 	int n = snprintf(a->hostname_found, sizeof(a->hostname_found), "%s%shostname.before-fgfmd", o->run_dir, slash);
+	int m = snprintf(a->found_list, sizeof(a->found_list), "%s%saddresses.before-fgfmd", o->run_dir, slash);
 
 	a->system = o->system;
-	if (n < 0 || (size_t)n >= sizeof(a->hostname_found) ||
+	if (n < 0 || (size_t)n >= sizeof(a->hostname_found) || m < 0 || (size_t)m >= sizeof(a->found_list) ||
 	    text_copy(a->resolv_conf, sizeof(a->resolv_conf), o->resolv_conf) ||
 	    text_copy(a->localtime, sizeof(a->localtime), o->localtime) ||
 	    text_copy(a->zoneinfo, sizeof(a->zoneinfo), o->zoneinfo))
 		return err_sys(e, -ENAMETOOLONG, "files of the host");
+	apply_found_load(a);
 	a->handlers = handlers_new(o->handler_dir, o->handler_user);
 	return a->handlers ? 0 : err_sys(e, -ENOMEM, "handlers in %s", o->handler_dir);
 }
@@ -59,6 +61,7 @@ apply_free(struct apply *a)
 	if (!a)
 		return;
 	apply_owed_clear(a);
+	apply_found_free(a);
 	apply_route_forget(a);
 	handlers_free(a->handlers);
 	netlink_free(a->nl);
@@ -72,9 +75,11 @@ static int
 interface_and_rest(struct apply *a, const struct change *c, struct err *e)
 {
 	unsigned effect = apply_interface_effect(c);
-	int rc = apply_interface_change(a, c, e);
 	struct err why = ERR_NONE;
+	int rc;
 
+	apply_interface_find(a, c);
+	rc = apply_interface_change(a, c, e);
 	if (rc != CLI_OK) {
 		(void)apply_routes_through(a, c->tree, c->key, false, NULL);
 		return rc;

@@ -37,6 +37,11 @@ void apply_free(struct apply *a); /* NULL-safe; ends handlers */
  * Tables that somebody else applies are CLI_OK. */
 int apply_change(struct apply *a, const struct change *c, struct err *e);
 
+/* Whatever the configuration names is its own from now on: at a start without a pending install, after every save, at
+ * every verdict. An address that a later change finds on its device already is the host's until then: the change that
+ * takes it back leaves it there. That is remembered in the run directory, over the death of the agent. */
+void apply_own(struct apply *a);
+
 /* The whole tree, interfaces before routes. Goes on after a failure, which it logs; returns how many entries failed,
  * the first one's reason in `e`. Takes nothing away. */
 int apply_all(struct apply *a, const struct tree *t, struct err *e);

@@ -441,6 +441,40 @@ default_mtu(struct netlink *nl, const struct made_device *d)
 	return d->kind == MADE_VLAN && !netlink_link(nl, d->parent, &parent, NULL) ? parent.mtu : MTU_ETHERNET;
 }
 
+void
+apply_interface_find(struct apply *a, const struct change *c)
+{
+	struct wish from = {.count = 0}, to = {.count = 0};
+	struct snapshot s = {.count = 0};
+
+	if (!a->noting)
+		return;
+	if (wish_of(c->old, &from, NULL) == CLI_OK && wish_of(c->new, &to, NULL) == CLI_OK &&
+	    !same_addresses(&from, &to) && !take_snapshot(a->nl, c->key, &s, NULL)) {
+		for (size_t i = 0; i < to.count; i++)
+			if (!holds(from.addrs, from.count, &to.addrs[i]) && holds(s.addrs, s.count, &to.addrs[i]))
+				apply_found_note(a, s.link.name, &to.addrs[i]);
+	}
+	free(s.addrs);
+	wish_clear(&from);
+	wish_clear(&to);
+}
+
+/* Addresses the host had before the configuration named them are not ours to take away. */
+static void
+spare_found(const struct apply *a, const char *dev, struct wish *from, const struct wish *to)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < from->count; i++) {
+		if (apply_found_there(a, dev, &from->addrs[i]) && is_leaving(from, to, &from->addrs[i]))
+			log_debug(DBG_CONFIG, "[apply] an address stays on %s: it was there before", dev);
+		else
+			from->addrs[kept++] = from->addrs[i];
+	}
+	from->count = kept;
+}
+
 int
 apply_interface_change(struct apply *a, const struct change *c, struct err *e)
 {
@@ -453,6 +487,8 @@ apply_interface_change(struct apply *a, const struct change *c, struct err *e)
 		rc = wish_of(c->new, &to, e);
 	if (rc == CLI_OK && overrides_mtu(c->old) && !overrides_mtu(c->new))
 		to.mtu = default_mtu(a->nl, &to.device);
+	if (rc == CLI_OK)
+		spare_found(a, c->key, &from, &to);
 	/* An entry that goes takes its addresses along; a link that was not made for it stays as it is. */
 	if (rc == CLI_OK) {
 		rc = change_device(a->nl, c->key, &from, &to, &why);

@@ -9,9 +9,11 @@
 
 #include "agent/apply.h"
 
+struct addr;
 struct change;
 struct entry;
 struct err;
+struct found;
 struct handlers;
 struct netlink;
 struct schema_table;
@@ -32,6 +34,10 @@ struct apply {
 		const struct schema_table *table;
 		uint64_t revision; /* of the tree when they were counted */
 	} asked;
+	char found_list[APPLY_PATH]; /* file with what follows */
+	struct found *found;         /* owned: addresses that were there before the configuration named them */
+	size_t found_count;
+	bool noting;
 	struct owed *owed; /* owned: the oldest first */
 	bool last_owed;    /* the last change that failed is among them */
 	bool paying, still_open;
@@ -44,6 +50,15 @@ typedef int apply_fn(struct apply *a, const struct change *c, struct err *e);
  * one could not be written. */
 int apply_owing(struct apply *a, apply_fn *fn, bool files, const struct change *c, struct err *e);
 void apply_owed_clear(struct apply *a);
+
+/* apply_found.c. Remembers an address that is on a device already, from the first apply_own() on. */
+void apply_found_note(struct apply *a, const char *dev, const struct addr *addr);
+bool apply_found_there(const struct apply *a, const char *dev, const struct addr *addr);
+void apply_found_load(struct apply *a); /* what an agent that was killed had noted */
+void apply_found_free(struct apply *a);
+
+/* A change asks for addresses that are there already. */
+void apply_interface_find(struct apply *a, const struct change *c);
 
 /* The applier of a table for a single change, which takes along what stands on it; NULL: it is not the agent's. */
 apply_fn *apply_fn_of(const struct schema_table *table);

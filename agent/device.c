@@ -444,6 +444,13 @@ go_back(struct device *d)
 	tree_free(saved);
 }
 
+void
+device_own(struct device *d)
+{
+	if (d->apply)
+		apply_own(d->apply);
+}
+
 static int
 save(struct device *d, const char *who, struct err *e)
 {
@@ -471,6 +478,7 @@ device_save_changes(struct device *d, const char *who, struct err *e)
 		go_back(d);
 		err_in(e, "the change was undone, it could not be saved");
 	} else {
+		device_own(d);
 		log_event(EVENT_CONFIG_CHANGED, LOG_LEVEL_NOTICE, "Configuration changed", "user", who, NULL);
 	}
 	return rc;

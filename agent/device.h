@@ -58,6 +58,10 @@ int device_settle(struct device *d, struct err *e);
 int device_settle_changed(struct device *d, struct err *e);
 void device_forget_changed(struct device *d);
 
+/* No install is pending, and the saved configuration is in force: what it names is its own (apply_own()). At a start,
+ * and at every verdict; after its own saves the device does it itself. */
+void device_own(struct device *d);
+
 /* What these two and the executors could not bring about for a passing reason (apply_pay()) is tried again:
  * device_tick() when device_deadline() is due, at longer and longer intervals, until it has come about or was in vain
  * SETTLE_TRIES times. MONO_NEVER: nothing is owed. The log tells the beginning and the end. */

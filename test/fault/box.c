@@ -215,6 +215,7 @@ op_verdict(void *ctx, const struct receipt *r)
 
 	(void)r;
 	device_forget_changed(b->device);
+	device_own(b->device);
 	b->seen->verdicts++;
 	b->seen->phase |= BOX_TOLD;
 }
@@ -300,6 +301,8 @@ start(struct box *b, struct err *e)
 		rc = open_install(b, e);
 	if (!rc)
 		rc = install_resume(b->in, b->now, &applied, e);
+	if (!rc && state_of(b) == INSTALL_IDLE)
+		device_own(b->device);
 	if (!rc && !applied)
 		device_settle(b->device, &why);
 	if (!rc)

@@ -136,6 +136,26 @@ def test_state_added_by_hand_survives_a_rollback(lab):
     assert any(r.startswith("10.78.0.0/16") for r in lab.device_ns.routes())
 
 
+def test_address_the_host_had_before_stays(lab):
+    """A configuration that did not name the interface yet: a revert leaves the box the address it was reached at."""
+    lab.agent.configure(base="")
+    manager, agent = lab.connected(faketime=FAST)
+    manager.behave("auth.answer=off")
+    manager.install("h2", "config system interface\n    edit wan1\n        set ip 192.168.48.81/24\n    next\nend\n",
+                    "config system interface\n    delete wan1\nend\n")
+    agent.wait_install_state(expect.TESTING)
+    agent.kill()
+    agent.restart(faketime=FAST)
+    agent.wait_install_state(expect.TESTING)
+    agent.ask("execute", "fgfm", "install", "revert")
+    manager.well_behaved()
+    assert manager.verdict("h2", real(RETEST))[0] == "rolled-back"
+    assert f"{DEVICE_IP}/24" in lab.device_ns.addresses("wan1")
+    assert manager.install_and_wait("h3", move_wan1("192.168.48.83"), "config system interface\n    delete wan1\nend\n")[0] \
+        == "committed"
+    assert lab.device_ns.addresses("wan1") >= {"192.168.48.83/24"}
+
+
 def test_same_install_again_needs_force(lab):
     """After its rollback the same install is refused (409); force=1 lets it in."""
     manager, agent = lab.connected(faketime=FAST)

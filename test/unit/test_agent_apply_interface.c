@@ -620,6 +620,45 @@ vlans_follow_their_parent(void **state)
 	assert_int_equal(there("vlan10", "mtu 1500 "), 1);
 }
 
+/* What the host had before an install named it stays when that is taken back; what is saved is the configuration's. */
+static void
+addresses_of_the_host(void **state)
+{
+	static const struct {
+		const char *what;
+		bool saved, killed;
+		int left;
+	} cases[] = {
+	    {"taken back", false, false, 1},
+	    {"taken back by the agent's next life", false, true, 1},
+	    {"saved before", true, false, 0},
+	    {"saved before, in another life", true, true, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		apply_own(fixture_apply);
+		assert_int_equal(
+		    fixture_sh("ip address add 192.0.2.7/24 dev wan1; ip address add 2001:db8::7/64 dev wan1 nodad"),
+		    0);
+		ok("set ip 192.0.2.7/24\nset secondary-IP enable\nconfig secondaryip\nedit 1\nset ip "
+		   "192.0.2.8/24\nnext\nend\n"
+		   "config ipv6\nset ip6-address 2001:db8::7/64\nend");
+		if (cases[i].saved)
+			apply_own(fixture_apply);
+		if (cases[i].killed)
+			assert_int_equal(fixture_host(true), 0);
+		ok("unset ip\nset secondary-IP disable\nconfig ipv6\nunset ip6-address\nend");
+		if (fixture_count("ip -o address show dev wan1", "192.0.2.7/24") != cases[i].left ||
+		    fixture_count("ip -o address show dev wan1", "2001:db8::7/64") != cases[i].left ||
+		    fixture_count("ip -o address show dev wan1", "192.0.2.8/24"))
+			fail_msg("%s: not %d", cases[i].what, cases[i].left);
+		assert_int_equal(fixture_sh("ip address flush dev wan1"), 0);
+	}
+	apply_own(fixture_apply);
+	assert_int_equal(fixture_sh("! ls /run/host/addresses.before-fgfmd 2> /dev/null"), 0);
+}
+
 /* One that a killed agent has left on goes off; somebody's own stays. */
 static void
 a_switch_left_on(void **state)
@@ -650,6 +689,7 @@ main(int argc, char *argv[])
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(a_switch_left_on, setup, fixture_apply_teardown),
+	    cmocka_unit_test_setup_teardown(addresses_of_the_host, setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(missing_device_waits, setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(refused, setup, fixture_apply_teardown),
 	    cmocka_unit_test_setup_teardown(refused_up, setup, fixture_apply_teardown),

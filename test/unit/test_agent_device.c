@@ -1,6 +1,6 @@
 /* agent/device: the running configuration, what applies it, and the saved one. The system is a list of what it was told
  * to be. */
-// wrap: apply_change apply_all apply_again apply_rest apply_drift store_save
+// wrap: apply_change apply_all apply_again apply_own apply_rest apply_drift store_save
 // wrap: apply_owed apply_pay apply_write_off apply_will_be_paid
 #include "agent/device.h"
 
@@ -39,7 +39,7 @@ static struct {
 	char again[256]; /* entries that were settled one by one */
 	size_t owed;     /* entries, and how many tries that takes */
 	int pays_needed, pays, written_off;
-	int rests;
+	int rests, owns;
 	int save_rc;
 	bool save_renamed;
 } sys;
@@ -54,6 +54,7 @@ int __wrap_store_save(struct store *st, const struct tree *t, const char *who, i
 int __wrap_apply_again(struct apply *a, const struct tree *t, const struct schema_table *table, const char *key,
 		       struct err *e);
 void __wrap_apply_rest(struct apply *a);
+void __wrap_apply_own(struct apply *a);
 int __wrap_apply_drift(struct apply *a, const struct tree *t, apply_drift_fn *fn, void *ctx, struct err *e);
 
 int
@@ -112,6 +113,13 @@ __wrap_apply_rest(struct apply *a)
 {
 	assert_ptr_equal(a, &sys);
 	sys.rests++;
+}
+
+void
+__wrap_apply_own(struct apply *a)
+{
+	assert_ptr_equal(a, &sys);
+	sys.owns++;
 }
 
 int
@@ -459,10 +467,13 @@ programs_rest(void **state)
 
 	(void)state;
 	assert_int_equal(shell(text), 0);
+	assert_int_equal(sys.owns, 0);
 	assert_int_equal(device_save_changes(box.device, "uid 0", &e), 0);
 	assert_int_equal(sys.rests, 1);
+	assert_int_equal(sys.owns, 1); /* what is saved is the configuration's own */
 	assert_int_equal(device_save_changes(box.device, "uid 0", &e), 0);
 	assert_int_equal(sys.rests, 1);
+	assert_int_equal(sys.owns, 1);
 	assert_int_equal(device_replace(box.device, "backup", text, strlen(text), "uid 0", &e), 0);
 	assert_true(sys.rests > 1);
 	sys.rests = 0;
