@@ -9,7 +9,7 @@ PKG_CONFIG  ?= pkg-config
 CFLAGS      ?= -O2 -g
 
 # Rooms in link order: each may use those to its right (test/layers.sh checks the includes).
-ROOMS       := agent rollback trustlist tun config base
+ROOMS       := agent rollback package trustlist tun config base
 
 # gcc warns of every bounded print into a bounded buffer, which is what bounds are for; clang knows no such warning.
 NO_TRUNCATION := $(shell $(CC) -Wno-format-truncation -Werror -E - < /dev/null > /dev/null 2>&1 && echo -Wno-format-truncation)
@@ -52,6 +52,7 @@ NL_LIBS     := -lnl-3
 LIBS_base      := $(MBEDTLS_LIBS) $(GCM_LIBS) -lcjson -lcrypt
 LIBS_config    := $(LIBS_base)
 LIBS_trustlist := $(LIBS_base)
+LIBS_package   := -lz $(LIBS_base)
 LIBS_tun       := $(NL_LIBS) $(LIBS_base)
 LIBS_rollback  := $(LIBS_base)
 LIBS_agent      = $(MHD_LIBS) -lcares -lz $(NL_LIBS) $(LIBS_base)
@@ -75,6 +76,7 @@ endif
 USES_base      := base
 USES_config    := config base
 USES_trustlist := trustlist base
+USES_package   := package trustlist base
 USES_tun       := tun base
 USES_rollback  := rollback config base
 USES_agent     := $(ROOMS)

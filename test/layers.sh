@@ -17,12 +17,13 @@ allowed() {
 	config) echo "config base" ;;
 	trustlist) echo "trustlist base" ;;
 	tun) echo "tun base" ;;
+	package) echo "package trustlist base" ;;
 	rollback) echo "rollback config base" ;;
-	agent) echo "agent rollback trustlist tun config base" ;;
+	agent) echo "agent rollback package trustlist tun config base" ;;
 	esac
 }
 
-for room in base config trustlist tun rollback agent; do
+for room in base config trustlist tun package rollback agent; do
 	for found in $(grep -ohE '^#include "[a-z]+/' "$room"/*.[chS] | sort -u | sed 's/.*"\(.*\)\//\1/'); do
 		case " $(allowed "$room") " in
 		*" $found "*) ;;
@@ -37,14 +38,14 @@ only() {
 		echo "$file" | grep -qE "^\./($2)$" || say "$file includes <$1...>"
 	done
 }
-only mbedtls 'base/(mbed|gcm_replace)\.c|agent/tls\.c|trustlist/cert\.c|package/cms\.c'
+only mbedtls 'base/(mbed|gcm_replace)\.c|agent/tls\.c|trustlist/cert\.c|package/(cms|anchor)\.c'
 only nettle 'base/gcm_nettle\.c'
 only psa 'base/mbed\.c'
 only netlink 'tun/netlink[a-z_]*\.[ch]|agent/apply_[a-z]+\.c'
 only cjson 'base/json\.c|[a-z]+/[a-z_]*_json\.c'
 only ares 'agent/resolve\.c'
 only crypt 'base/password\.c'
-only zlib 'agent/gzip\.c'
+only zlib 'agent/gzip\.c|package/[a-z]+\.c'
 only microhttpd 'agent/monitor\.c'
 only histedit 'agent/fgfmctl\.c'
 for call in clock_gettime gettimeofday 'time(NULL'; do
