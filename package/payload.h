@@ -1,0 +1,20 @@
+/* payload: an object's payload, unpacked if it is packed, piece by piece from the descriptor it was verified from. */
+#ifndef PACKAGE_PAYLOAD_H
+#define PACKAGE_PAYLOAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+struct object_label;
+
+/* Takes a piece of the payload. 0, or an error that ends the extraction and becomes its result. */
+typedef int payload_sink_fn(void *ctx, const void *data, size_t len);
+
+/* Gives the whole payload to `sink`; NULL: it only sees whether it can be unpacked. At most `max` bytes come out, and
+ * at most FORMAT_RATIO_MAX for each packed one. Sets *len to how many there were. 0; -EBADMSG, with some of it given
+ * away already; -ENOMEM, or an error of the file or the sink. */
+int payload_extract(int fd, const struct object_label *l, uint32_t max, payload_sink_fn *sink, void *ctx, uint32_t *len,
+		    struct err *e);
+
+#endif
