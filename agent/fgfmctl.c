@@ -17,6 +17,7 @@
 
 #include "agent/cli_show.h"
 #include "agent/control_wire.h"
+#include "agent/ctl_package.h"
 #include "agent/settings.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -50,13 +51,16 @@ usage(FILE *f)
 		   "       fgfmctl [--socket PATH] [--json] -f FILE\n"
 		   "       fgfmctl [--socket PATH]\n"
 		   "       fgfmctl [--config FILE] [--json] trust-list --offline\n"
+		   "       fgfmctl [--config FILE] [--json] package verify FILE [--explain]\n"
+		   "       fgfmctl [--json] package list FILE\n"
 		   "\n"
 		   "Sends one command to fgfmd, runs a script of commands, or is a shell.\n"
 		   "\n"
 		   "  -s, --socket PATH  control socket (default " DEFAULT_SOCKET ")\n"
 		   "  -f, --file FILE    run the commands of a file; goes on after a failing one\n"
 		   "  -j, --json         print JSON with stable keys\n"
-		   "  -c, --config FILE  bootstrap file, for --offline (default " DEFAULT_BOOTSTRAP ")\n"
+		   "  -c, --config FILE  bootstrap file, for --offline and package\n"
+		   "                     (default " DEFAULT_BOOTSTRAP ")\n"
 		   "      --offline      read the file of the trusted list; no daemon is needed\n"
 		   "  -V, --version      print the version and exit\n"
 		   "  -h, --help         print this and exit\n"
@@ -65,6 +69,7 @@ usage(FILE *f)
 		   "  fgfmctl diagnose fdsm central-mgmt-status   is the manager connected, and why not\n"
 		   "  fgfmctl diagnose fgfm install-session       a pending install and the last receipt\n"
 		   "  fgfmctl trust-list                          whom this device yields to\n"
+		   "  fgfmctl package verify FILE --explain       is a package signed; needs no daemon\n"
 		   "  fgfmctl show system interface\n"
 		   "\n"
 		   "Exit: 0 done, 1 the command failed, 2 bad usage, 3 no daemon. Manual: fgfmctl(1)\n");
@@ -432,6 +437,52 @@ script(struct ctl *c)
 	return rc;
 }
 
+/* --- packages, without a daemon ----------------------------------------------------------------------------------- */
+
+static int
+package(const struct ctl *c, int argc, char *argv[])
+{
+	struct ctl_package p = {
+	    .bootstrap = c->bootstrap,
+	    .bootstrap_default = !strcmp(c->bootstrap, DEFAULT_BOOTSTRAP),
+	    .json = c->json,
+	};
+
+	return ctl_package_run(&p, argc, argv);
+}
+
+/* True for a line of the shell that is answered here. */
+static bool
+is_package(const char *text, size_t len)
+{
+	static const char word[] = "package";
+	size_t n = sizeof(word) - 1;
+
+	return len >= n && !memcmp(text, word, n) && (len == n || text[n] == ' ' || text[n] == '\n');
+}
+
+static void
+package_line(const struct ctl *c, const char *line)
+{
+	struct script *s = NULL;
+	struct err e = ERR_NONE;
+	const struct command *k;
+	char **argv;
+
+	if (script_parse_line(line, strlen(line), &s, &e)) {
+		fprintf(stderr, "fgfmctl: %s\n", e.text);
+		return;
+	}
+	k = script_at(s, 0);
+	argv = calloc(k->argc + 1, sizeof(*argv));
+	if (argv) {
+		memcpy(argv, k->argv, k->argc * sizeof(*argv));
+		package(c, (int)k->argc, argv);
+	}
+	free(argv);
+	script_free(s);
+}
+
 /* --- the shell ---------------------------------------------------------------------------------------------------- */
 
 static char *
@@ -451,10 +502,18 @@ prompt(EditLine *el)
 static int
 ask_words(struct ctl *c, const char *text, size_t len)
 {
-	int lost = send_piece(c, CONTROL_COMPLETE, text, len);
+	int lost;
 
+	if (is_package(text, len) && len > strlen("package")) {
+		buf_free(&c->words);
+		ctl_package_complete(text, len, &c->words);
+		return 0;
+	}
+	lost = send_piece(c, CONTROL_COMPLETE, text, len);
 	if (!lost)
 		wait_result(c, "", &lost);
+	if (!lost && len <= strlen("package") && !strncmp(text, "package", len))
+		buf_str(&c->words, "package\tverify or list an update package; no daemon is asked\n");
 	return lost;
 }
 
@@ -592,6 +651,10 @@ shell_loop(struct ctl *c, History *h)
 	while (!lost && (line = el_gets(c->el, &n)) && n > 0 && !is_quit(line)) {
 		if (strcmp(line, "\n") != 0)
 			history(h, &ev, H_ENTER, line);
+		if (!text.len && is_package(line, strlen(line))) {
+			package_line(c, line);
+			continue;
+		}
 		if (buf_put(&text, line, (size_t)n + 1))
 			break;
 		run_command(c, (const char *)buf_head(&text), &lost);
@@ -714,6 +777,8 @@ dispatch(struct ctl *c, int argc, char *argv[])
 		return offline_trust_list(c);
 	if (c->script)
 		return script(c);
+	if (argc && !strcmp(argv[0], "package"))
+		return package(c, argc, argv);
 	if (short_form)
 		return once(c, 3, trust_list);
 	return argc ? once(c, argc, argv) : shell(c);

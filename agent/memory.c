@@ -69,6 +69,23 @@ memory_load(struct memory *m, const char *path, struct err *e)
 	return rc ? -EBADMSG : 0;
 }
 
+int64_t
+memory_peek_last_good_s(const char *path)
+{
+	struct memory m = {0};
+	struct cJSON *j = NULL;
+	char *text = NULL;
+	size_t len;
+
+	if (!file_read(path, MEMORY_MAX_BYTES, &text, &len, NULL))
+		j = json_parse(text, len, NULL);
+	if (j && read_fields(j, &m, NULL))
+		m.last_good_s = 0;
+	json_free(j);
+	free(text);
+	return m.last_good_s;
+}
+
 int
 memory_save(const struct memory *m, struct err *e)
 {

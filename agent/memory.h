@@ -26,6 +26,8 @@ struct memory {
 /* Reads the file. Missing: empty. Damaged: set aside, empty, -EBADMSG with the reason. One that cannot be read is left
  * alone: empty, and that error. `m` is usable in any case. */
 int memory_load(struct memory *m, const char *path, struct err *e);
+/* The last good time for somebody who only looks: nothing is set aside. 0 where none is known. */
+int64_t memory_peek_last_good_s(const char *path);
 int memory_save(const struct memory *m, struct err *e);
 
 #endif

@@ -1,6 +1,7 @@
 /* mbed: what differs between mbedTLS 2.28 and 3.6, and the random source handed to it.
  *
- * Included only by the files that speak to mbedTLS itself (agent/tls.c, trustlist/cert.c, package/cms.c).
+ * Included only by the files that speak to mbedTLS itself (agent/tls.c, trustlist/cert.c, package/cms.c,
+ * package/anchor.c).
  */
 #ifndef BASE_MBED_H
 #define BASE_MBED_H

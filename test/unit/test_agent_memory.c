@@ -261,6 +261,26 @@ saving_fails(void **state)
 	assert_non_null(strstr(e.text, "none/manager.json"));
 }
 
+/* Somebody who only looks changes nothing. */
+static void
+peeked(void **state)
+{
+	struct memory m = {.mgmtid = "1", .last_good_s = 1767225600};
+
+	(void)state;
+	assert_int_equal(memory_peek_last_good_s(fixture_path("manager.json")), 0);
+	snprintf(m.path, sizeof(m.path), "%s", fixture_path("manager.json"));
+	assert_int_equal(memory_save(&m, NULL), 0);
+	assert_int_equal(memory_peek_last_good_s(m.path), 1767225600);
+	fixture_write("manager.json", "{\"mgmtid\":\"1\",\"first-fmgid\":\"\"," REST ",\"address\":5}");
+	assert_int_equal(memory_peek_last_good_s(m.path), 0);
+	assert_true(fixture_exists("manager.json"));
+	fixture_write("manager.json", "{\"mgmtid\":1,\"first-fmgid\":\"\"," REST "}");
+	assert_int_equal(memory_peek_last_good_s(m.path), 0);
+	assert_true(fixture_exists("manager.json"));
+	assert_false(fixture_exists("manager.json.corrupt"));
+}
+
 #define IN_A_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, fixture_teardown)
 
 int
@@ -275,6 +295,7 @@ main(void)
 	    IN_A_FOLDER(remembered),
 	    IN_A_FOLDER(more_than_we_know),
 	    IN_A_FOLDER(saving_fails),
+	    IN_A_FOLDER(peeked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
