@@ -59,8 +59,9 @@ take_version(struct der *in, uint8_t expected, const char *what, struct err *e)
 
 	if (rc || (v.body.len == 1 && v.body.p[0] == expected))
 		return rc;
-	return err_set(e, -EBADMSG, "%s: %u expected, %u%s found", what, expected, v.body.p[0],
-		       v.body.len > 1 ? "…" : "");
+	if (v.body.len > 1)
+		return err_set(e, -EBADMSG, "%s: %u expected, a number of %zu bytes found", what, expected, v.body.len);
+	return err_set(e, -EBADMSG, "%s: %u expected, %u found", what, expected, v.body.p[0]);
 }
 
 /* AlgorithmIdentifier: what stands there, and whether its parameters are absent or NULL. */
@@ -363,8 +364,9 @@ cms_parse(const void *p, size_t len, struct cms *out, struct err *e)
 		rc = der_take(&wrapped.body, DER_SEQUENCE, "SignedData", &data, e);
 	if (!rc)
 		rc = der_end(&wrapped.body, "CMS", e);
-	if (!rc)
-		rc = parse_signed_data(data.body, &c, e);
+	if (rc)
+		return rc;
+	rc = parse_signed_data(data.body, &c, e);
 	if (!rc)
 		*out = c;
 	return rc;
