@@ -191,11 +191,13 @@ faults: all $(SUPERVISE) faults-box ## that, and the daemon with a manager at ev
 # --- fuzzing -----------------------------------------------------------------------------------------------------
 FUZZ      := $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 FUZZ_TIME ?= 30
+# The oracle of fuzz_cms; nothing else here links it.
+LIBS_fuzz_fuzz_cms := -lcrypto
 
 $(B)/fuzz/%: $(B)/obj/test/fuzz/%.o $(call LIBS_OF,agent) | $(MHD_PLAIN)
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(LD_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS_agent)
+	$(Q)$(LD_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS_agent) $(LIBS_fuzz_$*)
 
 fuzz-run: $(FUZZ:%=$(B)/fuzz/%)
 	@test/run-fuzz.sh $(FUZZ_TIME) $^
@@ -218,7 +220,7 @@ unit-san: ## the unit tests under address and undefined-behaviour sanitizers
 
 check-36: ## build with mbedTLS 3.6 (Debian 13's), run the unit tests and the end-to-end tests about TLS
 	eval $(MAKE) B=build-36 $$(test/mbedtls36.sh build-36/mbedtls) all unit
-	FGFMD=$(CURDIR)/build-36/fgfmd FGFMCTL=$(CURDIR)/build-36/fgfmctl test/netns/run test_tls test_identity
+	FGFMD=$(CURDIR)/build-36/fgfmd FGFMCTL=$(CURDIR)/build-36/fgfmctl test/netns/run test_tls test_identity test_package
 
 unit-gcm: $(filter $(B)/unit/test_base_gcm_%,$(UNIT_BIN)) $(B)/unit/test_base_mbed $(B)/unit/test_agent_tls
 	@test/run-unit.sh $^
