@@ -574,6 +574,9 @@ on_changed(void *ctx)
 	struct cli *c = ctx;
 	struct agent_parts p;
 
+	/* what this shell had committed was saved when the install began; the tree that is on trial must not be */
+	if (check_no_install(c->agent, NULL) != CLI_OK)
+		return;
 	agent_parts(c->agent, &p);
 	device_changed_by_shell(p.device);
 }

@@ -348,9 +348,15 @@ run_sets(const struct request *r, const struct schema_table *t, const struct cJS
 
 /* The entry that is to be written is there, or is not, as the method wants it. */
 static int
-check_there(const struct request *r, const struct entry *first, const char *key, struct err *e)
+check_there(const struct request *r, const struct schema_table *t, const struct entry *first, const char *key,
+	    struct err *e)
 {
-	bool there = find_key(first, key) != NULL;
+	bool there;
+
+	if (r->method == SET)
+		return CLI_OK;
+	/* of a top-level table each commit puts another entry into the tree: `first` may be gone by now */
+	there = t->parent ? find_key(first, key) != NULL : tree_entry(r->ops->tree(r->ops->ctx), t->path, key) != NULL;
 
 	if (r->method == ADD && there) {
 		err_set(e, 0, "a duplicate entry already exists");
@@ -364,7 +370,7 @@ static int
 write_entry(const struct request *r, const struct schema_table *t, const struct entry *first, const char *key,
 	    const struct cJSON *data, struct err *e)
 {
-	int code = check_there(r, first, key, e);
+	int code = check_there(r, t, first, key, e);
 
 	if (!code && r->method == DELETE)
 		return run_one(r, "delete", key, e);
