@@ -5,13 +5,14 @@ import os
 import pty
 import select
 import socket
+import subprocess
 import time
 
 import pytest
 
 import expect
-from harness import DEVICE_SERIAL, FGFMCTL, FGFMD, MANAGER_SERIAL
-from netns import run
+from harness import DEVICE_SERIAL, FAST, FGFMCTL, FGFMD, HARMLESS_SET, HARMLESS_UNSET, MANAGER_SERIAL, real
+from netns import poll, run
 
 
 def test_good_files_pass_the_check(lab):
@@ -252,3 +253,24 @@ def test_secrets_on_disk_are_private(lab):
     _manager, agent = lab.connected()
     open_files = [p.name for p in agent.state.rglob("*") if p.is_file() and p.stat().st_mode & 0o077]
     assert open_files == []
+
+
+def test_shell_inside_a_block_when_an_install_comes(lab):
+    """Its `end` saves nothing of the configuration that is being tested."""
+    manager, agent = lab.connected(faketime=FAST)
+    words = [FGFMCTL, "--socket", str(agent.socket)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as shell:
+        shell.stdin.write("config system interface\nedit modem\nset alias mine\nnext\n")
+        shell.stdin.flush()
+        poll(lambda: "mine" in agent.ask("show", "system", "interface"), 5, "the shell's change")
+        manager.behave("auth.answer=off")
+        manager.install("s1", HARMLESS_SET, HARMLESS_UNSET)
+        agent.wait_install_state(expect.TESTING)
+        shell.stdin.write("end\n")
+        shell.stdin.close()
+        shell.wait(10)
+    assert "renamed" not in agent.saved.read_text() and "mine" in agent.saved.read_text()
+    agent.ask("execute", "fgfm", "install", "revert")
+    manager.well_behaved()
+    assert manager.verdict("s1", real(300))[0] == "rolled-back"
+    assert "mine" in agent.ask("show", "system", "interface") and "renamed" not in agent.saved.read_text()

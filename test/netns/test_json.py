@@ -78,6 +78,19 @@ def test_add_update_delete(lab):
     assert "a/b" not in agent.saved.read_text()
 
 
+def test_several_entries_at_once(lab):
+    """An array changes entry after entry, the table's first one included; one that comes twice is a duplicate."""
+    manager, _agent = lab.connected()
+    table = "/api/v2/cmdb/firewall.address"
+    names = ["first", "second", "third"]
+    assert ask(manager, "add", table, [{"name": n, "subnet": "10.1.0.0 255.255.0.0"} for n in names])[0] == 0
+    for method in ("set", "update"):
+        assert ask(manager, method, table, [{"name": n, "comment": f"{method} {n}"} for n in names])[0] == 0
+        for name in names:
+            assert ask(manager, "get", f"{table.replace('.', '/')}/{name}")[1]["data"]["comment"] == f"{method} {name}"
+    assert ask(manager, "add", table, [{"name": "twice"}, {"name": "twice"}])[0] == -15
+
+
 def test_nested_tables(lab):
     """A table inside an entry or a singleton, by its path."""
     manager, agent = lab.connected()
