@@ -267,9 +267,12 @@ check-all: ## every test, with nothing installed before
 	$(MAKE) $(JOBS) check-gcm-both
 	$(MAKE) $(JOBS) fuzz
 	$(if $(SUPERVISE),$(MAKE) $(JOBS) faults-box FAULTS=4)
-	$(MAKE) e2e
-	$(VM_CHECK)
+	$(MAKE) -j2 e2e vm-check
 	@echo "check: everything passed"
+
+# Beside the end-to-end tests, which wait more than they compute.
+vm-check: all
+	$(VM_CHECK)
 
 demo: ## install what is missing, build, and show the main job on this machine (root)
 	test/deps.sh demo
@@ -353,6 +356,6 @@ clean: ## remove what was built
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-.PHONY: all unit faults faults-box fuzz fuzz-run layers lint unit-san check-36 unit-gcm check-gcm check-gcm-both e2e check-vm check check-all demo bench bench-programs bench-tunnel soak deps install clean help
+.PHONY: all unit faults faults-box fuzz fuzz-run layers lint unit-san check-36 unit-gcm check-gcm check-gcm-both e2e check-vm vm-check check check-all demo bench bench-programs bench-tunnel soak deps install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

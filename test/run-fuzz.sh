@@ -1,5 +1,5 @@
 #!/bin/sh
-# run-fuzz.sh SECONDS TARGET...: each libFuzzer target for that long, two beside each other, from its committed seeds.
+# run-fuzz.sh SECONDS TARGET...: each libFuzzer target for that long, four beside each other, from its committed seeds.
 # What is found is kept in build-fuzz/findings and makes this fail.
 set -u
 seconds=$1
@@ -23,12 +23,11 @@ run_one() {
 
 rm -f "$findings/failed"
 while [ $# -gt 0 ]; do
-	run_one "$1" &
-	shift
-	if [ $# -gt 0 ]; then
+	for _ in 1 2 3 4; do
+		[ $# -gt 0 ] || break
 		run_one "$1" &
 		shift
-	fi
+	done
 	wait
 done
 [ ! -e "$findings/failed" ]
