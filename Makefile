@@ -2,6 +2,7 @@
 
 VERSION     := 0.1.0
 B           ?= build
+O           ?= $(B)/obj
 PREFIX      ?= /usr/local
 SYSCONFDIR  ?= /etc
 CC          ?= cc
@@ -81,7 +82,7 @@ USES_tun       := tun base
 USES_rollback  := rollback config base
 USES_agent     := $(ROOMS)
 
-CPP_ALL := -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DSYSCONFDIR='"$(SYSCONFDIR)"' -I. -I$(B) $(MBEDTLS_CFLAGS) $(NL_CFLAGS)
+CPP_ALL := -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DSYSCONFDIR='"$(SYSCONFDIR)"' -I. $(MBEDTLS_CFLAGS) $(NL_CFLAGS)
 CC_ALL   = $(CC) $(CPP_ALL) $(WARNINGS) $(HARDEN_C) $(CFLAGS) $(CPPFLAGS)
 LD_ALL   = $(CC) $(HARDEN_L) $(SAN_L) $(CFLAGS) $(LDFLAGS)
 
@@ -89,7 +90,7 @@ MAINS    := agent/main.c agent/fgfmctl.c
 LEFT_OUT := $(if $(filter yes,$(MONITOR)),agent/agent_monitor_none.c,agent/agent_monitor.c $(wildcard agent/monitor*.c)) \
             $(if $(MHD_PLAIN),,agent/monitor_no_gnutls.c)
 SRC      := $(filter-out $(MAINS) $(LEFT_OUT) $(GCM_OTHERS),$(wildcard $(ROOMS:=/*.c))) $(wildcard config/*.S)
-OBJ      := $(patsubst %,$(B)/obj/%.o,$(basename $(SRC)))
+OBJ      := $(patsubst %,$(O)/%.o,$(basename $(SRC)))
 ROOM_LIB  = $(B)/lib$(1).a
 LIBS_OF   = $(foreach r,$(USES_$(1)),$(call ROOM_LIB,$(r)))
 
@@ -102,24 +103,24 @@ JOBS := -j$(shell nproc)
 
 all: $(B)/fgfmd $(B)/fgfmctl ## build the daemon and its tool
 
-$(B)/obj/%.o: %.c
+$(O)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC_ALL) -MMD -MP -c $< -o $@
 
-$(B)/obj/%.o: %.S
+$(O)/%.o: %.S
 	@mkdir -p $(@D)
 	$(call say,AS)
 	$(Q)$(CC) -I. -c $< -o $@
 
 # The build time is that of the newest source.
-$(B)/obj/base/clock.o: CPPFLAGS += -DBUILD_EPOCH=$(BUILD_EPOCH)
-$(B)/obj/base/clock.o: $(SRC)
+$(O)/base/clock.o: CPPFLAGS += -DBUILD_EPOCH=$(BUILD_EPOCH)
+$(O)/base/clock.o: $(SRC)
 
-$(B)/obj/config/builtin.o: $(wildcard etc/schema.d/*.json)
+$(O)/config/builtin.o: $(wildcard etc/schema.d/*.json)
 
 define room_rule
-$(call ROOM_LIB,$(1)): $(filter $(B)/obj/$(1)/%,$(OBJ))
+$(call ROOM_LIB,$(1)): $(filter $(O)/$(1)/%,$(OBJ))
 	@rm -f $$@
 	$$(call say,AR)
 	$(Q)ar rcs $$@ $$(filter %.o,$$^)
@@ -137,11 +138,11 @@ $(B)/libmicrohttpd.a: $(MHD_ARCHIVE)
 	$(call say,AR)
 	$(Q)objcopy -w --weaken-symbol='gnutls_*' $< $@
 
-$(B)/fgfmd: $(B)/obj/agent/main.o $(call LIBS_OF,agent) | $(MHD_PLAIN)
+$(B)/fgfmd: $(O)/agent/main.o $(call LIBS_OF,agent) | $(MHD_PLAIN)
 	$(call say,LD)
 	$(Q)$(LD_ALL) -o $@ $^ $(LIBS_agent)
 
-$(B)/fgfmctl: $(B)/obj/agent/fgfmctl.o $(call LIBS_OF,agent) | $(MHD_PLAIN)
+$(B)/fgfmctl: $(O)/agent/fgfmctl.o $(call LIBS_OF,agent) | $(MHD_PLAIN)
 	$(call say,LD)
 	$(Q)$(LD_ALL) -o $@ $^ $(LIBS_agent) -ledit
 
@@ -153,7 +154,7 @@ UNIT_BIN := $(UNIT:test/unit/%.c=$(B)/unit/%)
 room_of   = $(word 2,$(subst _, ,$(1)))
 
 .SECONDEXPANSION:
-$(B)/unit/%: $(B)/obj/test/unit/%.o $$(call LIBS_OF,$$(call room_of,$$*)) | $(MHD_PLAIN)
+$(B)/unit/%: $(O)/test/unit/%.o $$(call LIBS_OF,$$(call room_of,$$*)) | $(MHD_PLAIN)
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(LD_ALL) $(addprefix -Wl$(comma)--wrap=,$(shell sed -n 's,^// wrap: ,,p' test/unit/$*.c)) \
@@ -171,12 +172,12 @@ FAULT_AT    = $(shell cat $(SRC) | cksum | cut -d' ' -f1)
 # It sets registers of one processor.
 SUPERVISE  := $(if $(filter x86_64,$(shell uname -m)),$(B)/fault/supervise)
 
-$(B)/fault/matrix: $(patsubst %,$(B)/obj/test/fault/%.o,matrix box system $(FAULT_PARTS)) $(call LIBS_OF,agent) | $(MHD_PLAIN)
+$(B)/fault/matrix: $(patsubst %,$(O)/test/fault/%.o,matrix box system $(FAULT_PARTS)) $(call LIBS_OF,agent) | $(MHD_PLAIN)
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(LD_ALL) -o $@ $^ $(LIBS_agent)
 
-$(B)/fault/supervise: $(patsubst %,$(B)/obj/test/fault/%.o,supervise $(FAULT_PARTS))
+$(B)/fault/supervise: $(patsubst %,$(O)/test/fault/%.o,supervise $(FAULT_PARTS))
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(LD_ALL) -o $@ $^
@@ -194,7 +195,7 @@ FUZZ_TIME ?= 30
 # The oracle of fuzz_cms; nothing else here links it.
 LIBS_fuzz_fuzz_cms := -lcrypto
 
-$(B)/fuzz/%: $(B)/obj/test/fuzz/%.o $(call LIBS_OF,agent) | $(MHD_PLAIN)
+$(B)/fuzz/%: $(O)/test/fuzz/%.o $(call LIBS_OF,agent) | $(MHD_PLAIN)
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(LD_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS_agent) $(LIBS_fuzz_$*)
@@ -202,8 +203,11 @@ $(B)/fuzz/%: $(B)/obj/test/fuzz/%.o $(call LIBS_OF,agent) | $(MHD_PLAIN)
 fuzz-run: $(FUZZ:%=$(B)/fuzz/%)
 	@test/run-fuzz.sh $(FUZZ_TIME) $^
 
+# One build for the unit tests under the sanitizers and for fuzzing.
+SAN_BUILD := B=build-san CC=clang SANITIZE=fuzzer-no-link,address,undefined
+
 fuzz: ## run each fuzz target for FUZZ_TIME seconds (30)
-	$(MAKE) B=build-fuzz CC=clang SANITIZE=fuzzer-no-link,address,undefined fuzz-run
+	$(MAKE) $(SAN_BUILD) fuzz-run
 
 # --- the checks, one by one and all together ----------------------------------------------------------------------
 layers: ## which room includes which, and which library
@@ -216,7 +220,7 @@ lint: layers ## layers, cppcheck, manual pages
 	  $(ROOMS)
 
 unit-san: ## the unit tests under address and undefined-behaviour sanitizers
-	$(MAKE) B=build-san CC=clang SANITIZE=address,undefined unit
+	$(MAKE) $(SAN_BUILD) unit
 
 check-36: ## build with mbedTLS 3.6 (Debian 13's), run the unit tests and the end-to-end tests about TLS
 	eval $(MAKE) B=build-36 $$(test/mbedtls36.sh build-36/mbedtls) all unit
@@ -233,8 +237,8 @@ check-gcm: check-gcm-both ## build with GCM=nettle, for mbedTLS 2.28 and 3.6, sh
 
 # The part of it that everybody runs: one build for either mbedTLS.
 check-gcm-both:
-	$(MAKE) GCM=nettle B=build-gcm unit-gcm
-	eval $(MAKE) GCM=nettle B=build-gcm-36 $$(test/mbedtls36.sh build-36/mbedtls) all unit-gcm
+	$(MAKE) GCM=nettle B=build-gcm O=$(O) unit-gcm
+	eval $(MAKE) GCM=nettle B=build-gcm-36 O=build-36/obj $$(test/mbedtls36.sh build-36/mbedtls) all unit-gcm
 	FGFMD=$(CURDIR)/build-gcm-36/fgfmd FGFMCTL=$(CURDIR)/build-gcm-36/fgfmctl test/netns/run test_tls
 
 e2e: all $(SUPERVISE) ## end-to-end tests against the lab manager, between network namespaces (root)
@@ -284,10 +288,10 @@ BENCH_PROGRAMS  := manager traffic bare gcm
 LIBS_bench_manager := -lssl -lcrypto
 LIBS_bench_bare    := $(LIBS_base) -lssl -lcrypto
 LIBS_bench_gcm     := -lmbedcrypto -lcrypto -lnettle -lsodium
-$(B)/obj/test/bench/%.o: CPPFLAGS += -O3
-$(B)/bench/manager: $(B)/obj/test/bench/offload.o
+$(O)/test/bench/%.o: CPPFLAGS += -O3
+$(B)/bench/manager: $(O)/test/bench/offload.o
 $(B)/bench/bare: $(call ROOM_LIB,base)
-$(B)/bench/%: $(B)/obj/test/bench/%.o
+$(B)/bench/%: $(O)/test/bench/%.o
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(LD_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS_bench_$*)
@@ -310,12 +314,12 @@ soak: all ## run the tunnel at full load for ten minutes, with resets all along 
 # --- and that of the configuration engine -----------------------------------------------------------------------------
 BENCH := $(B)/bench/engine $(B)/bench/routes
 
-$(B)/bench/engine: $(B)/obj/test/bench/engine.o $(call LIBS_OF,config)
+$(B)/bench/engine: $(O)/test/bench/engine.o $(call LIBS_OF,config)
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(LD_ALL) -o $@ $^ $(LIBS_config)
 
-$(B)/bench/routes: $(B)/obj/test/bench/routes.o $(call LIBS_OF,agent) | $(MHD_PLAIN)
+$(B)/bench/routes: $(O)/test/bench/routes.o $(call LIBS_OF,agent) | $(MHD_PLAIN)
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(LD_ALL) -o $@ $^ $(LIBS_agent)

@@ -1,10 +1,10 @@
 #!/bin/sh
 # run-fuzz.sh SECONDS TARGET...: each libFuzzer target for that long, four beside each other, from its committed seeds.
-# What is found is kept in build-fuzz/findings and makes this fail.
+# What is found is kept in build-san/findings and makes this fail.
 set -u
 seconds=$1
 shift
-findings=build-fuzz/findings
+findings=build-san/findings
 mkdir -p "$findings"
 
 run_one() {

@@ -1,14 +1,17 @@
 #!/bin/sh
-# Runs each unit test binary given; prints failures in full, successes as one line. Exits non-zero if any failed.
-failed=0
-for bin in "$@"; do
-	if out=$("$bin" 2>&1); then
-		printf '%-36s %s\n' "${bin##*/}" "$(printf '%s\n' "$out" | sed -n 's/.*\[  PASSED  \] \([0-9]*\).*/\1 passed/p' | tail -n 1)"
-	else
-		printf '%s\n' "$out"
-		echo "FAILED: $bin"
-		failed=$((failed + 1))
+# run-unit.sh TEST...: runs each unit test binary given, as many at once as there are processors; prints failures in
+# full, successes as one line. Exits non-zero if any failed.
+if [ "$1" = --one ]; then
+	if out=$("$2" 2>&1); then
+		printf '%-36s %s\n' "${2##*/}" "$(printf '%s\n' "$out" | sed -n 's/.*\[  PASSED  \] \([0-9]*\).*/\1 passed/p' | tail -n 1)"
+		exit 0
 	fi
-done
-echo "unit test programs: $# run, $failed failed"
-[ "$failed" -eq 0 ]
+	printf '%s\nFAILED: %s\n' "$out" "$2"
+	exit 1
+fi
+if printf '%s\n' "$@" | xargs -P "$(nproc)" -n 1 "$0" --one; then
+	echo "unit test programs: $# run, all passed"
+else
+	echo "unit test programs: $# run, some failed (see FAILED above)"
+	exit 1
+fi

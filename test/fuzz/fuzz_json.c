@@ -95,7 +95,7 @@ static void
 check_status(const struct cJSON *status)
 {
 	const char *message;
-	int64_t code;
+	int64_t code = -1;
 
 	must(status && !json_get_int(status, "code", -1000, 500, &code, NULL));
 	must(!json_get_str(status, "message", &message, NULL));
