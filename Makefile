@@ -121,7 +121,7 @@ $(O)/config/builtin.o: $(wildcard etc/schema.d/*.json)
 
 define room_rule
 $(call ROOM_LIB,$(1)): $(filter $(O)/$(1)/%,$(OBJ))
-	@rm -f $$@
+	@mkdir -p $(B) && rm -f $$@
 	$$(call say,AR)
 	$(Q)ar rcs $$@ $$(filter %.o,$$^)
 endef
