@@ -447,7 +447,8 @@ apply_interface_find(struct apply *a, const struct change *c)
 	struct wish from = {.count = 0}, to = {.count = 0};
 	struct snapshot s = {.count = 0};
 
-	if (!a->noting)
+	/* what a change that is half done has left there is no find */
+	if (!a->noting || apply_is_owed(a, c))
 		return;
 	if (wish_of(c->old, &from, NULL) == CLI_OK && wish_of(c->new, &to, NULL) == CLI_OK &&
 	    !same_addresses(&from, &to) && !take_snapshot(a->nl, c->key, &s, NULL)) {

@@ -55,6 +55,15 @@ apply_owed(const struct apply *a)
 	return n;
 }
 
+bool
+apply_is_owed(const struct apply *a, const struct change *c)
+{
+	for (const struct owed *o = a->owed; o; o = o->next)
+		if (o->table == c->table && !strcmp(o->key, c->key))
+			return true;
+	return a->paying;
+}
+
 static bool
 same_side(const struct entry *a, const struct entry *b)
 {

@@ -50,6 +50,8 @@ typedef int apply_fn(struct apply *a, const struct change *c, struct err *e);
  * one could not be written. */
 int apply_owing(struct apply *a, apply_fn *fn, bool files, const struct change *c, struct err *e);
 void apply_owed_clear(struct apply *a);
+/* What the entry's device or file holds may be the rest of a change of ours. */
+bool apply_is_owed(const struct apply *a, const struct change *c);
 
 /* apply_found.c. Remembers an address that is on a device already, from the first apply_own() on. */
 void apply_found_note(struct apply *a, const char *dev, const struct addr *addr);
