@@ -6,35 +6,36 @@
 
 enum { MAX = FORMAT_BYTES_MAX, SMALL = FORMAT_SMALL_MAX, ENGINE = FORMAT_ENGINE_MAX };
 
-/* Ids, sub-ids, names [G]. Types [P], but for CNTR, ANPH and the deny-list's, which are assumed. Limits [A]. */
+/* Ids, sub-ids, names [G]. Types [P], but for CNTR, ANPH and the deny-list's, which are assumed. Families and limits
+ * [A]. */
 static const struct object_type types[] = {
-    {"AVEN", 7, 28, "aven", true, ENGINE, "AV Engine"},
-    {"AVDB", 2, 2, "virdb", true, MAX, "Virus Definitions"},
-    {"ETDB", 2, 7, "etdb", true, MAX, "Extended set"},
-    {"EXDB", 2, 4, "exdb", true, MAX, "Extreme set"},
-    {"AVAI", 2, 19, "avai", true, MAX, "AI/Machine Learning Malware Detection Model"},
-    {"FCNI", 9, 0, "fcni", false, SMALL, "FortiGuard servers"},
-    {"CNTR", 10, 0, "contract", false, SMALL, "Contracts"},
-    {"IDSE", 30, 78, "idsen", true, ENGINE, "IPS Attack Engine"},
-    {"FLEN", 30, 50, "ipscfgscr", true, ENGINE, "IPS Config Script"},
-    {"FLDB", 34, 2, "fldb", true, MAX, "Flow-based Virus Definitions"},
-    {"NIDS", 4, 24, "idsdb", true, MAX, "Attack Definitions"},
-    {"NIDS", 4, 26, "idsetdb", true, MAX, "Attack Extended Definitions"},
-    {"IDSU", 5, 1, "idsurldb", true, MAX, "IPS Malicious URL Database"},
-    {"APDB", 38, 1, "appdb", true, MAX, "Application Definitions"},
-    {"ISDB", 39, 1, "isdb", true, MAX, "Industrial Attack Definitions"},
-    {"IPGO", 28, 0, "geoip", false, MAX, "IP Geography DB"},
-    {"FFDB", 31, 11, "ffdb_low", false, MAX, "Internet-service Low Database"},
-    {"FFDB", 31, 9, "ffdb_med", false, MAX, "Internet-service Medium Database"},
-    {"FFDB", 31, 10, "ffdb_high", false, MAX, "Internet-service Full Database"},
-    {"UWDB", 32, 1, "uwdb", false, MAX, "URL Allow list"},
-    {"CRDB", 33, 0, "certdb", false, MAX, "Certificate DB"},
-    {"MMDB", 35, 1, "mmdb", true, MAX, "Mobile Malware Definitions"},
-    {"DBDB", 36, 1, "dnsbot", false, MAX, "Botnet Domain Database"},
-    {"SFAS", 40, 0, "sfas", false, MAX, "Security Rating Data Package"},
-    {"MCDB", 42, 1, "mcdb", false, MAX, "Malicious Certificate DB"},
-    {"ANPH", 49, 1, "anphipats", false, MAX, "Anti-Phish Pattern DB"},
-    {FORMAT_DENY_TYPE, 250, 1, "denylist", true, SMALL, "Signers that sign no more"},
+    {"AVEN", 7, 28, "aven", true, PKG_AV, ENGINE, "AV Engine"},
+    {"AVDB", 2, 2, "virdb", true, PKG_AV, MAX, "Virus Definitions"},
+    {"ETDB", 2, 7, "etdb", true, PKG_AV, MAX, "Extended set"},
+    {"EXDB", 2, 4, "exdb", true, PKG_AV, MAX, "Extreme set"},
+    {"AVAI", 2, 19, "avai", true, PKG_AV, MAX, "AI/Machine Learning Malware Detection Model"},
+    {"FCNI", 9, 0, "fcni", false, PKG_OTHER, SMALL, "FortiGuard servers"},
+    {"CNTR", 10, 0, "contract", false, PKG_OTHER, SMALL, "Contracts"},
+    {"IDSE", 30, 78, "idsen", true, PKG_IPS, ENGINE, "IPS Attack Engine"},
+    {"FLEN", 30, 50, "ipscfgscr", true, PKG_IPS, ENGINE, "IPS Config Script"},
+    {"FLDB", 34, 2, "fldb", true, PKG_AV, MAX, "Flow-based Virus Definitions"},
+    {"NIDS", 4, 24, "idsdb", true, PKG_IPS, MAX, "Attack Definitions"},
+    {"NIDS", 4, 26, "idsetdb", true, PKG_IPS, MAX, "Attack Extended Definitions"},
+    {"IDSU", 5, 1, "idsurldb", true, PKG_IPS, MAX, "IPS Malicious URL Database"},
+    {"APDB", 38, 1, "appdb", true, PKG_IPS, MAX, "Application Definitions"},
+    {"ISDB", 39, 1, "isdb", true, PKG_IPS, MAX, "Industrial Attack Definitions"},
+    {"IPGO", 28, 0, "geoip", false, PKG_OTHER, MAX, "IP Geography DB"},
+    {"FFDB", 31, 11, "ffdb_low", false, PKG_OTHER, MAX, "Internet-service Low Database"},
+    {"FFDB", 31, 9, "ffdb_med", false, PKG_OTHER, MAX, "Internet-service Medium Database"},
+    {"FFDB", 31, 10, "ffdb_high", false, PKG_OTHER, MAX, "Internet-service Full Database"},
+    {"UWDB", 32, 1, "uwdb", false, PKG_OTHER, MAX, "URL Allow list"},
+    {"CRDB", 33, 0, "certdb", false, PKG_OTHER, MAX, "Certificate DB"},
+    {"MMDB", 35, 1, "mmdb", true, PKG_AV, MAX, "Mobile Malware Definitions"},
+    {"DBDB", 36, 1, "dnsbot", false, PKG_OTHER, MAX, "Botnet Domain Database"},
+    {"SFAS", 40, 0, "sfas", false, PKG_OTHER, MAX, "Security Rating Data Package"},
+    {"MCDB", 42, 1, "mcdb", false, PKG_OTHER, MAX, "Malicious Certificate DB"},
+    {"ANPH", 49, 1, "anphipats", false, PKG_OTHER, MAX, "Anti-Phish Pattern DB"},
+    {FORMAT_DENY_TYPE, 250, 1, "denylist", true, PKG_OTHER, SMALL, "Signers that sign no more"},
 };
 
 size_t
@@ -47,6 +48,22 @@ const struct object_type *
 types_at(size_t i)
 {
 	return i < types_count() ? &types[i] : NULL;
+}
+
+size_t
+types_index(const struct object_type *kind)
+{
+	return (size_t)(kind - types);
+}
+
+const struct object_type *
+types_called(const char *name)
+{
+	for (size_t i = 0; i < types_count(); i++) {
+		if (!strcmp(types[i].name, name))
+			return &types[i];
+	}
+	return NULL;
 }
 
 const struct object_type *

@@ -10,12 +10,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Which command installs it by hand; a set of them is what one may install. */
+enum { PKG_AV = 1, PKG_IPS = 2, PKG_OTHER = 4, PKG_ALL = PKG_AV | PKG_IPS | PKG_OTHER };
+
 struct object_type {
 	char type[5];      /* as in the headers */
 	uint8_t id;        /* as in `NAME(ID,SUB)` */
 	uint16_t sub;      /* tells the objects of a type apart */
 	const char *name;  /* the description in the object's header */
 	bool forced;       /* the guide: has to be signed */
+	unsigned family;   /* PKG_AV, PKG_IPS or PKG_OTHER */
 	uint32_t max;      /* bytes, and what it may unpack to */
 	const char *title; /* for people; the guide's where it gives one */
 };
@@ -26,5 +30,9 @@ const struct object_type *types_named(const char type[4], const void *name, size
 
 size_t types_count(void);
 const struct object_type *types_at(size_t i);
+size_t types_index(const struct object_type *kind); /* of one from the table */
+
+/* By its name alone, which no other has; NULL: none. */
+const struct object_type *types_called(const char *name);
 
 #endif

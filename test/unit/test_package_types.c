@@ -23,31 +23,22 @@ static const struct {
     {"mcdb", 42, 1, false},      {"anphipats", 49, 1, false},
 };
 
-static const struct object_type *
-by_name(const char *name)
-{
-	for (size_t i = 0; i < types_count(); i++) {
-		if (!strcmp(types_at(i)->name, name))
-			return types_at(i);
-	}
-	return NULL;
-}
-
 static void
 test_guide(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(guide) / sizeof(guide[0]); i++) {
-		const struct object_type *t = by_name(guide[i].name);
+		const struct object_type *t = types_called(guide[i].name);
 
 		if (!t || t->id != guide[i].id || t->sub != guide[i].sub || t->forced != guide[i].forced)
 			fail_msg("%s", guide[i].name);
 	}
 	assert_int_equal(types_count(), sizeof(guide) / sizeof(guide[0]) + 1); /* and the deny-list */
-	assert_true(by_name("denylist")->forced);
+	assert_true(types_called("denylist")->forced);
 }
 
-/* Type and sub-id name one object; so do type and name; and each fits where it is written. */
+/* Type and sub-id name one object; so do type and name, and the name alone; each fits where it is written, and belongs
+ * to one command. */
 static void
 test_unique(void **state)
 {
@@ -57,6 +48,9 @@ test_unique(void **state)
 
 		assert_int_equal(strlen(t->type), 4);
 		assert_true(strlen(t->name) < 20 && t->title[0] && t->max);
+		assert_true(t->family == PKG_AV || t->family == PKG_IPS || t->family == PKG_OTHER);
+		assert_int_equal(types_index(t), i);
+		assert_ptr_equal(types_called(t->name), t);
 		assert_ptr_equal(types_find(t->type, t->sub), t);
 		assert_ptr_equal(types_named(t->type, t->name, strlen(t->name)), t);
 	}
@@ -74,6 +68,9 @@ test_strangers(void **state)
 	assert_null(types_named("NIDS", "idsdbx", 6));
 	assert_null(types_named("APDB", "idsdb", 5));
 	assert_null(types_named("NIDS", "", 0));
+	assert_null(types_called(""));
+	assert_null(types_called("idsd"));
+	assert_null(types_called("../idsdb"));
 }
 
 int
