@@ -62,7 +62,8 @@ void log_event(const char *logid, enum log_level level, const char *desc, ...) _
 /* What has to be said before or beside events: start-up trouble, files that were ignored. */
 void log_say(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Event ids: the first two are the vendor's [G]; the rest are ours, in a range the vendor does not use for fgfm. */
+/* Event ids: the first two are the vendor's [G]; the rest up to those of packages are ours, in a range the vendor does
+ * not use for fgfm. */
 #define EVENT_TUNNEL_UP "0100053400"
 #define EVENT_TUNNEL_DOWN "0100053401"
 #define EVENT_AUTH_REFUSED "0100053410"
@@ -77,5 +78,12 @@ void log_say(enum log_level level, const char *fmt, ...) __attribute__((format(p
 #define EVENT_SECURITY "0100053440"
 #define EVENT_DAEMON "0100053450"
 #define EVENT_UPDATE_WANTED "0100053460"
+#define EVENT_UPDATE_FAILED "0100053461"
+
+/* Of packages: all four are the vendor's [G]. */
+#define EVENT_PACKAGE_UPDATED "0100041000"        /* automatically */
+#define EVENT_PACKAGE_RESTORED "0100032217"       /* by hand */
+#define EVENT_PACKAGE_RESTORE_FAILED "0100032231" /* by hand */
+#define EVENT_PACKAGE_SIGNATURE "0100041009"      /* invalid, one for each database */
 
 #endif
