@@ -1,6 +1,7 @@
 #include "package/container.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "package/types.h"
 
 enum { SHOWN = 64 };
 
@@ -201,12 +203,10 @@ read_objects(int fd, struct container *c, struct err *e)
 	return 0;
 }
 
-int
-container_read(int fd, struct container *out, struct err *e)
+static int
+size_of(int fd, uint32_t least, uint32_t *size, struct err *e)
 {
-	struct container c = {0};
 	struct stat st;
-	int rc;
 
 	if (fstat(fd, &st))
 		return err_sys(e, -errno, "package");
@@ -215,11 +215,35 @@ container_read(int fd, struct container *out, struct err *e)
 	if (st.st_size > FORMAT_BYTES_MAX)
 		return err_set(e, -EFBIG, "package: at most %d bytes expected, %lld found", FORMAT_BYTES_MAX,
 			       (long long)st.st_size);
-	if (st.st_size < FORMAT_PACKAGE_HEADER)
-		return err_set(e, -EBADMSG, "package: a header of %d bytes expected, %lld bytes found",
-			       FORMAT_PACKAGE_HEADER, (long long)st.st_size);
-	c.size = (uint32_t)st.st_size;
-	rc = read_package_header(fd, &c, e);
+	if (st.st_size < least)
+		return err_set(e, -EBADMSG, "package: a header of %u bytes expected, %lld bytes found", least,
+			       (long long)st.st_size);
+	*size = (uint32_t)st.st_size;
+	return 0;
+}
+
+int
+container_bare(int fd, const struct object_type *kind, struct container_object *out, struct err *e)
+{
+	struct container_object o = {.bare = true, .header_intact = true};
+	int rc = size_of(fd, FORMAT_INNER, &o.len, e);
+
+	if (rc)
+		return rc;
+	memcpy(o.type, kind->type, sizeof(kind->type));
+	snprintf(o.name, sizeof(o.name), "%s", kind->name);
+	*out = o;
+	return 0;
+}
+
+int
+container_read(int fd, struct container *out, struct err *e)
+{
+	struct container c = {0};
+	int rc = size_of(fd, FORMAT_PACKAGE_HEADER, &c.size, e);
+
+	if (!rc)
+		rc = read_package_header(fd, &c, e);
 	if (!rc)
 		rc = read_objects(fd, &c, e);
 	if (!rc)

@@ -14,6 +14,7 @@
 #include "package/format.h"
 
 struct err;
+struct object_type;
 
 /* What the header before an object says; nobody signed it. */
 struct container_object {
@@ -23,6 +24,7 @@ struct container_object {
 	uint32_t flags;
 	uint32_t at, len;   /* of its data in the file */
 	uint32_t crc;       /* of the data */
+	bool bare;          /* there was no header: a file that holds the object alone, and so no sum */
 	bool header_intact; /* the header's own sum; a wrong one is worth a warning, see format.h */
 };
 
@@ -37,6 +39,9 @@ struct container {
 /* Reads the headers of a regular file (or memory) from its beginning; the descriptor stays the caller's, its position
  * is not used. 0, -EBADMSG with what was expected and found, -EFBIG, or an error of the file. */
 int container_read(int fd, struct container *out, struct err *e);
+
+/* An object that is a file by itself, as it is stored; which one, the caller says. The same errors. */
+int container_bare(int fd, const struct object_type *kind, struct container_object *out, struct err *e);
 
 /* Reads exactly `len` bytes at `at`. 0 or -errno; a file that ends before is -EBADMSG. */
 int container_pread(int fd, void *dst, size_t len, uint32_t at, struct err *e);

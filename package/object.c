@@ -13,37 +13,42 @@
 enum { SHOWN = 64 };
 
 int
-object_divide(int fd, const struct container_object *o, struct object_parts *out, bool *is_signed, struct err *e)
+object_divide_at(const uint8_t *record, uint32_t len, struct object_parts *out, bool *is_signed, struct err *e)
 {
-	uint8_t record[FORMAT_RECORD] = {0};
-	struct rd r = rd_init(record, sizeof(record));
+	struct rd r = rd_init(record, FORMAT_RECORD);
 	uint16_t version, cms_len;
-	int rc = 0;
 
-	*is_signed = false;
-	if (o->len >= FORMAT_RECORD)
-		rc = container_pread(fd, record, sizeof(record), o->at + o->len - FORMAT_RECORD, e);
-	if (rc)
-		return rc;
-	if (memcmp(rd_bytes(&r, 4), FORMAT_RECORD_MAGIC, 4) != 0) {
-		*out = (struct object_parts){.raw_len = o->len};
+	*is_signed = len >= FORMAT_RECORD && !memcmp(rd_bytes(&r, 4), FORMAT_RECORD_MAGIC, 4);
+	if (!*is_signed) {
+		*out = (struct object_parts){.raw_len = len};
 		return 0;
 	}
-	*is_signed = true;
 	version = rd_u16be(&r);
 	cms_len = rd_u16be(&r);
 	if (version != FORMAT_RECORD_VERSION)
 		return err_set(e, -EBADMSG, "record: version %04x expected, %04x found", FORMAT_RECORD_VERSION,
 			       version);
-	if (!cms_len || cms_len > o->len - FORMAT_RECORD)
+	if (!cms_len || cms_len > len - FORMAT_RECORD)
 		return err_set(e, -EBADMSG, "record: a signature of 1 to %u bytes expected, %u found",
-			       o->len - FORMAT_RECORD, cms_len);
+			       len - FORMAT_RECORD, cms_len);
 	*out = (struct object_parts){
-	    .raw_len = o->len - FORMAT_RECORD - cms_len,
+	    .raw_len = len - FORMAT_RECORD - cms_len,
 	    .cms_len = cms_len,
 	    .sig_len = (uint32_t)cms_len + FORMAT_RECORD,
 	};
 	return 0;
+}
+
+int
+object_divide(int fd, const struct container_object *o, struct object_parts *out, bool *is_signed, struct err *e)
+{
+	uint8_t record[FORMAT_RECORD] = {0};
+	int rc = 0;
+
+	*is_signed = false;
+	if (o->len >= FORMAT_RECORD)
+		rc = container_pread(fd, record, sizeof(record), o->at + o->len - FORMAT_RECORD, e);
+	return rc ? rc : object_divide_at(record, o->len, out, is_signed, e);
 }
 
 static uint64_t

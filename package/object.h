@@ -34,7 +34,10 @@ struct object_label {
 };
 
 /* Looks for the record. Data that end in one are signed, whatever else is wrong with them: *is_signed says so also when
- * it is -EBADMSG. */
+ * it is -EBADMSG. `record`: the last FORMAT_RECORD bytes of `len`; where there are not so many it is not looked at. */
+int object_divide_at(const uint8_t *record, uint32_t len, struct object_parts *out, bool *is_signed, struct err *e);
+
+/* The same, from a file. */
 int object_divide(int fd, const struct container_object *o, struct object_parts *out, bool *is_signed, struct err *e);
 
 /* Reads the label and holds it against the parts, the table of types and what the header outside says. 0 with *kind, or

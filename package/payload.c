@@ -10,97 +10,124 @@
 #include "package/format.h"
 #include "package/object.h"
 
-enum { PIECE = 32 * 1024 };
+enum { PIECE = 64 * 1024, STEP = 1024 * 1024 };
 
-struct extract {
+struct payload {
+	int fd; /* borrowed */
+	uint32_t begin, at, left;
 	payload_sink_fn *sink;
 	void *ctx;
 	uint64_t max, done;
+	bool packed, end; /* end: of the zlib stream */
+	z_stream z;
 	uint8_t in[PIECE], out[PIECE];
 };
 
 static int
-give(struct extract *x, const uint8_t *data, size_t len, struct err *e)
+give(struct payload *p, const uint8_t *data, size_t len, struct err *e)
 {
 	int rc = 0;
 
-	if (len > x->max - x->done)
+	if (len > p->max - p->done)
 		return err_set(e, -EBADMSG, "payload: at most %llu bytes expected, more found",
-			       (unsigned long long)x->max);
-	x->done += len;
-	if (x->sink && len)
-		rc = x->sink(x->ctx, data, len);
+			       (unsigned long long)p->max);
+	p->done += len;
+	if (p->sink && len)
+		rc = p->sink(p->ctx, data, len);
 	return rc ? err_sys(e, rc, "payload") : 0;
 }
 
-/* Unpacks what is in `z`; *end is set when the stream is complete. */
+/* The next piece of the object, into `in`. */
 static int
-inflate_piece(struct extract *x, z_stream *z, bool *end, struct err *e)
+take(struct payload *p, uint32_t *len, struct err *e)
 {
-	int rc = 0, got = Z_OK;
+	uint32_t n = p->left < PIECE ? p->left : PIECE;
+	int rc = container_pread(p->fd, p->in, n, p->at, e);
 
-	while (!rc && got == Z_OK && (z->avail_in || !z->avail_out)) {
-		z->next_out = x->out;
-		z->avail_out = PIECE;
-		got = inflate(z, Z_NO_FLUSH);
-		if (got == Z_OK || got == Z_STREAM_END)
-			rc = give(x, x->out, PIECE - z->avail_out, e);
-	}
 	if (rc)
 		return rc;
-	if (got == Z_MEM_ERROR)
-		return err_sys(e, -ENOMEM, "payload");
-	if (got != Z_OK && got != Z_STREAM_END && got != Z_BUF_ERROR)
-		return err_set(e, -EBADMSG, "payload: a zlib stream expected, %s found", z->msg ? z->msg : "an error");
-	*end = got == Z_STREAM_END;
+	p->at += n;
+	p->left -= n;
+	*len = n;
 	return 0;
 }
 
+/* One buffer full of what comes out; *worked counts bytes in and out. */
 static int
-unpack(struct extract *x, int fd, uint32_t at, uint32_t left, struct err *e)
+inflate_piece(struct payload *p, uint32_t *worked, struct err *e)
 {
-	z_stream z = {0};
-	bool end = false;
-	int rc = 0;
+	uint32_t n = p->z.avail_in;
+	int got, rc = 0;
 
-	if (inflateInit(&z) != Z_OK)
-		return err_sys(e, -ENOMEM, "payload");
-	while (!rc && left && !end) {
-		uint32_t n = left < PIECE ? left : PIECE;
-
-		rc = container_pread(fd, x->in, n, at, e);
-		z.next_in = x->in;
-		z.avail_in = n;
-		z.avail_out = PIECE;
-		at += n;
-		left -= n;
-		if (!rc)
-			rc = inflate_piece(x, &z, &end, e);
+	if (!n && p->left) {
+		rc = take(p, &n, e);
+		p->z.next_in = p->in;
+		p->z.avail_in = n;
 	}
-	if (!rc && !end)
-		rc = err_set(e, -EBADMSG, "payload: the end of its zlib stream expected, the end of the data found");
-	else if (!rc && (left || z.avail_in))
-		rc = err_set(e, -EBADMSG, "payload: %u bytes found behind the end of its zlib stream",
-			     left + z.avail_in);
-	inflateEnd(&z);
-	return rc;
+	if (rc)
+		return rc;
+	p->z.next_out = p->out;
+	p->z.avail_out = PIECE;
+	got = inflate(&p->z, Z_NO_FLUSH);
+	*worked += n - p->z.avail_in + PIECE - p->z.avail_out;
+	if (got == Z_MEM_ERROR)
+		return err_sys(e, -ENOMEM, "payload");
+	if (got == Z_BUF_ERROR && !p->left)
+		return err_set(e, -EBADMSG, "payload: the end of its zlib stream expected, the end of the data found");
+	if (got != Z_OK && got != Z_STREAM_END && got != Z_BUF_ERROR)
+		return err_set(e, -EBADMSG, "payload: a zlib stream expected, %s found",
+			       p->z.msg ? p->z.msg : "an error");
+	p->end = got == Z_STREAM_END;
+	return give(p, p->out, PIECE - p->z.avail_out, e);
 }
 
 static int
-copy(struct extract *x, int fd, uint32_t at, uint32_t left, struct err *e)
+unpack(struct payload *p, struct err *e)
 {
+	uint32_t worked = 0;
 	int rc = 0;
 
-	while (!rc && left) {
-		uint32_t n = left < PIECE ? left : PIECE;
+	while (!rc && !p->end && worked < STEP)
+		rc = inflate_piece(p, &worked, e);
+	if (rc)
+		return rc;
+	if (p->end && (p->left || p->z.avail_in))
+		return err_set(e, -EBADMSG, "payload: %u bytes found behind the end of its zlib stream",
+			       p->left + p->z.avail_in);
+	return !p->end;
+}
 
-		rc = container_pread(fd, x->in, n, at, e);
+static int
+copy(struct payload *p, struct err *e)
+{
+	uint32_t n = 0, worked = 0;
+	int rc = 0;
+
+	while (!rc && p->left && worked < STEP) {
+		rc = take(p, &n, e);
 		if (!rc)
-			rc = give(x, x->in, n, e);
-		at += n;
-		left -= n;
+			rc = give(p, p->in, n, e);
+		worked += n;
 	}
-	return rc;
+	return rc ? rc : p->left > 0;
+}
+
+int
+payload_step(struct payload *p, struct err *e)
+{
+	return p->packed ? unpack(p, e) : copy(p, e);
+}
+
+uint32_t
+payload_len(const struct payload *p)
+{
+	return (uint32_t)p->done;
+}
+
+uint32_t
+payload_taken(const struct payload *p)
+{
+	return p->at - p->begin - p->z.avail_in;
 }
 
 static int
@@ -115,27 +142,61 @@ is_packed(int fd, const struct object_label *l, bool *packed, struct err *e)
 }
 
 int
+payload_new(int fd, const struct object_label *l, uint32_t max, payload_sink_fn *sink, void *ctx, struct payload **out,
+	    struct err *e)
+{
+	uint64_t most = (uint64_t)l->payload_len * FORMAT_RATIO_MAX;
+	struct payload *p = malloc(sizeof(*p));
+	bool packed = false;
+	int rc;
+
+	if (!p)
+		return err_sys(e, -ENOMEM, "payload");
+	rc = is_packed(fd, l, &packed, e);
+	p->fd = fd;
+	p->begin = p->at = l->payload_at;
+	p->left = l->payload_len;
+	p->sink = sink;
+	p->ctx = ctx;
+	p->max = most < max ? most : max;
+	p->done = 0;
+	p->packed = p->end = false;
+	p->z = (z_stream){0};
+	if (!rc && packed && inflateInit(&p->z) != Z_OK)
+		rc = err_sys(e, -ENOMEM, "payload");
+	if (rc) {
+		payload_free(p);
+		return rc;
+	}
+	p->packed = packed;
+	*out = p;
+	return 0;
+}
+
+void
+payload_free(struct payload *p)
+{
+	if (!p)
+		return;
+	if (p->packed)
+		inflateEnd(&p->z);
+	free(p);
+}
+
+int
 payload_extract(int fd, const struct object_label *l, uint32_t max, payload_sink_fn *sink, void *ctx, uint32_t *len,
 		struct err *e)
 {
-	struct extract *x = malloc(sizeof(*x));
-	bool packed;
-	int rc;
+	struct payload *p = NULL;
+	int rc = payload_new(fd, l, max, sink, ctx, &p, e);
 
-	if (!x)
-		return err_sys(e, -ENOMEM, "payload");
-	x->sink = sink;
-	x->ctx = ctx;
-	x->done = 0;
-	x->max = (uint64_t)l->payload_len * FORMAT_RATIO_MAX;
-	if (x->max > max)
-		x->max = max;
-	rc = is_packed(fd, l, &packed, e);
+	if (rc)
+		return rc;
+	do
+		rc = payload_step(p, e);
+	while (rc > 0);
 	if (!rc)
-		rc = packed ? unpack(x, fd, l->payload_at, l->payload_len, e)
-			    : copy(x, fd, l->payload_at, l->payload_len, e);
-	if (!rc)
-		*len = (uint32_t)x->done;
-	free(x);
+		*len = payload_len(p);
+	payload_free(p);
 	return rc;
 }

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "base/err.h"
@@ -11,116 +13,137 @@
 #include "package/payload.h"
 #include "package/types.h"
 
-enum { PIECE = 64 * 1024 };
+enum { PIECE = 64 * 1024, STEP = 1024 * 1024 };
 
-/* One object being verified. */
-struct job {
-	int fd;
-	const struct container_object *o;
-	const struct anchor_check *check;
-	struct finding *f;
+enum stage { STAGE_TAIL, STAGE_DATA, STAGE_JUDGE, STAGE_READ, STAGE_PAYLOAD, STAGE_DONE };
+
+struct verify {
+	int fd, copy_fd; /* borrowed */
+	struct container_object o;
+	struct anchor_check check;
+	struct finding f;
+	enum stage stage;
 	bool is_signed;
-	uint8_t *cms_bytes; /* owned */
-	struct cms cms;
+	uint8_t *tail; /* owned: signature and record; of an unsigned object the bytes where a record would be */
+	uint32_t tail_len;
+	struct cms cms; /* in the tail */
 	int cms_rc;
 	struct err cms_why;
-	uint8_t digest[CMS_DIGEST_MAX];
-	size_t digest_len;
-	uint32_t sum;
+	struct cms_hash *hash; /* owned; NULL: no digest is wanted */
+	uint32_t sum, done;
+	struct payload *payload; /* owned */
+	uint8_t piece[PIECE];
 };
 
-/* Its form is judged after the sum over the data: a broken download is no bad signature. */
-static int
-read_cms(struct job *j)
-{
-	const struct object_parts *p = &j->f->parts;
-	int rc;
+/* --- reading it -----------------------------------------------------------------------------------------------------
+ */
 
-	if (!j->is_signed)
-		return 0;
-	j->cms_bytes = malloc(p->cms_len);
-	if (!j->cms_bytes)
-		return err_sys(&j->f->why, -ENOMEM, "signature");
-	rc = container_pread(j->fd, j->cms_bytes, p->cms_len, j->o->at + p->raw_len, &j->f->why);
+/* Bytes of the object, which thereby are read from their source for the only time when they are copied. */
+static int
+take(struct verify *v, uint8_t *dst, uint32_t len, uint32_t at)
+{
+	int rc = container_pread(v->fd, dst, len, v->o.at + at, &v->f.why);
+
+	for (uint32_t done = 0; !rc && v->copy_fd >= 0 && done < len;) {
+		ssize_t n = pwrite(v->copy_fd, dst + done, len - done, at + done);
+
+		if (n < 0 && errno != EINTR)
+			rc = err_sys(&v->f.why, -errno, "copy of the object");
+		done += n > 0 ? (uint32_t)n : 0;
+	}
+	return rc;
+}
+
+/* The record, and the signature before it, whose form is judged after the sum over the data: a broken download is no
+ * bad signature. */
+static int
+take_tail(struct verify *v)
+{
+	struct object_parts *p = &v->f.parts;
+	uint32_t len = v->o.len < FORMAT_RECORD ? v->o.len : FORMAT_RECORD;
+	uint8_t record[FORMAT_RECORD] = {0};
+	int rc = take(v, record, len, v->o.len - len);
+
 	if (!rc)
-		j->cms_rc = cms_parse(j->cms_bytes, p->cms_len, &j->cms, &j->cms_why);
+		rc = object_divide_at(record, v->o.len, p, &v->is_signed, &v->f.why);
+	if (rc)
+		return rc;
+	v->f.failed = VERIFY_CHECKSUM;
+	v->tail_len = p->cms_len + len;
+	v->tail = malloc(v->tail_len);
+	if (!v->tail)
+		return err_sys(&v->f.why, -ENOMEM, "signature");
+	memcpy(v->tail + p->cms_len, record, len);
+	if (!v->is_signed)
+		return 0;
+	rc = take(v, v->tail, p->cms_len, p->raw_len);
+	if (!rc)
+		v->cms_rc = cms_parse(v->tail, p->cms_len, &v->cms, &v->cms_why);
 	return rc;
 }
 
 static int
-read_data(struct job *j, struct cms_hash *h, uint8_t *piece)
+read_tail(struct verify *v)
 {
-	uLong sum = crc32(0, Z_NULL, 0);
-	uint32_t done = 0, raw = j->f->parts.raw_len;
-	int rc = 0;
+	int rc = take_tail(v);
 
-	while (!rc && done < j->o->len) {
-		uint32_t n = j->o->len - done < PIECE ? j->o->len - done : PIECE;
+	if (rc || v->cms_rc)
+		return rc;
+	v->hash = cms_hash_new(v->is_signed ? v->cms.digest : CMS_SHA256);
+	return v->hash ? 0 : err_sys(&v->f.why, -ENOMEM, "digest");
+}
 
-		rc = container_pread(j->fd, piece, n, j->o->at + done, &j->f->why);
-		if (rc)
-			return rc;
-		sum = crc32(sum, piece, n);
-		if (h && done < raw && cms_hash_add(h, piece, raw - done < n ? raw - done : n))
-			return err_sys(&j->f->why, -EIO, "digest");
-		done += n;
-	}
-	j->sum = (uint32_t)sum;
-	if (h && cms_hash_end(h, j->digest, &j->digest_len))
-		return err_sys(&j->f->why, -EIO, "digest");
+/* A piece of what is before the tail. */
+static int
+read_piece(struct verify *v, uint32_t left)
+{
+	uint32_t n = left < PIECE ? left : PIECE;
+	int rc = take(v, v->piece, n, v->done);
+
+	if (rc)
+		return rc;
+	v->sum = (uint32_t)crc32(v->sum, v->piece, n);
+	if (v->hash && cms_hash_add(v->hash, v->piece, n))
+		return err_sys(&v->f.why, -EIO, "digest");
+	v->done += n;
 	return 0;
 }
 
-/* Sum and digest in one pass. */
 static int
-pass_over_data(struct job *j)
+end_data(struct verify *v)
 {
-	bool hashed = j->is_signed && !j->cms_rc;
-	struct cms_hash *h = hashed ? cms_hash_new(j->cms.digest) : NULL;
-	uint8_t *piece = malloc(PIECE);
-	int rc = -ENOMEM;
-
-	if (!piece || (hashed && !h))
-		err_sys(&j->f->why, rc, "data");
-	else
-		rc = read_data(j, h, piece);
-	free(piece);
-	cms_hash_free(h);
-	return rc;
+	v->sum = (uint32_t)crc32(v->sum, v->tail, v->tail_len);
+	v->done += v->tail_len;
+	if (v->hash && !v->is_signed && cms_hash_add(v->hash, v->tail, v->tail_len))
+		return err_sys(&v->f.why, -EIO, "digest");
+	if (v->hash && cms_hash_end(v->hash, v->f.digest, &v->f.digest_len))
+		return err_sys(&v->f.why, -EIO, "digest");
+	if (v->copy_fd >= 0) {
+		v->fd = v->copy_fd;
+		v->o.at = 0;
+	}
+	return 0;
 }
 
+/* Sum and digest in one pass. 1: there is more. */
 static int
-check_record(struct job *j)
+read_data(struct verify *v)
 {
-	return object_divide(j->fd, j->o, &j->f->parts, &j->is_signed, &j->f->why);
+	uint32_t end = v->o.len - v->tail_len, until = end - v->done < STEP ? end : v->done + STEP;
+	int rc = 0;
+
+	while (!rc && v->done < until)
+		rc = read_piece(v, until - v->done);
+	if (rc || v->done < end)
+		return rc ? rc : 1;
+	return end_data(v);
 }
 
-static int
-check_checksum(struct job *j)
-{
-	int rc = read_cms(j);
-
-	if (!rc)
-		rc = pass_over_data(j);
-	if (rc || j->sum == j->o->crc)
-		return rc;
-	return err_set(&j->f->why, -EBADMSG, "CRC-32 of the data: %08x expected, %08x found", j->o->crc, j->sum);
-}
+/* --- judging it -----------------------------------------------------------------------------------------------------
+ */
 
 static int
-check_label(struct job *j)
-{
-	return object_read_label(j->fd, j->o, &j->f->parts, &j->f->label, &j->f->kind, &j->f->why);
-}
-
-static int
-check_payload(struct job *j)
-{
-	return payload_extract(j->fd, &j->f->label, j->f->kind->max, NULL, NULL, &j->f->unpacked_len, &j->f->why);
-}
-
-static int
-check_signature(struct job *j)
+check_signature(struct verify *v)
 {
 	static const enum verify_check steps[] = {
 	    [CMS_STEP_DIGEST] = VERIFY_DIGEST,
@@ -130,60 +153,159 @@ check_signature(struct job *j)
 	enum cms_step step = CMS_STEP_DIGEST;
 	int rc;
 
-	if (j->cms_rc) {
-		j->f->why = j->cms_why;
-		return j->cms_rc;
+	if (v->cms_rc) {
+		v->f.why = v->cms_why;
+		return v->cms_rc;
 	}
-	rc = cms_verify(&j->cms, j->digest, j->digest_len, j->check, &j->f->signer, &step, &j->f->why);
+	rc = cms_verify(&v->cms, v->f.digest, v->f.digest_len, &v->check, &v->f.signer, &step, &v->f.why);
 	if (rc)
-		j->f->failed = steps[step];
+		v->f.failed = steps[step];
 	return rc;
 }
 
-/* Each step names itself before it runs; VERIFY_NONE is set when all have passed. */
+/* Each check names itself before it runs. */
 static int
-run(struct job *j)
+judge(struct verify *v)
 {
 	int rc;
 
-	j->f->failed = VERIFY_RECORD;
-	rc = check_record(j);
+	v->f.failed = VERIFY_CHECKSUM;
+	if (!v->o.bare && v->sum != v->o.crc)
+		return err_set(&v->f.why, -EBADMSG, "CRC-32 of the data: %08x expected, %08x found", v->o.crc, v->sum);
+	v->f.failed = VERIFY_LABEL;
+	rc = object_read_label(v->fd, &v->o, &v->f.parts, &v->f.label, &v->f.kind, &v->f.why);
 	if (rc)
 		return rc;
-	j->f->failed = VERIFY_CHECKSUM;
-	rc = check_checksum(j);
+	v->f.failed = VERIFY_CMS;
+	return v->is_signed ? check_signature(v) : 0;
+}
+
+/* The only place that finds an object good. */
+static void
+pass(struct verify *v)
+{
+	v->f.failed = VERIFY_NONE;
+	v->f.signature = v->is_signed ? SIGNATURE_VALID : SIGNATURE_NONE;
+}
+
+/* --- one after the other --------------------------------------------------------------------------------------------
+ */
+
+/* What is a verdict ends it; everything else is trouble on our side. */
+static int
+conclude(struct verify *v, int rc)
+{
+	v->stage = STAGE_DONE;
+	v->f.signature = SIGNATURE_BAD;
+	v->f.signer = (struct anchor_signer){0};
+	return rc == -EBADMSG || rc == -EACCES ? 0 : rc;
+}
+
+int
+verify_read(struct verify *v)
+{
+	int rc = 0;
+
+	if (v->stage == STAGE_TAIL)
+		rc = read_tail(v);
+	else if (v->stage == STAGE_DATA)
+		rc = read_data(v);
+	else if (v->stage == STAGE_JUDGE)
+		rc = judge(v);
+	else
+		return 0;
+	if (rc < 0)
+		return conclude(v, rc);
+	if (!rc && ++v->stage == STAGE_READ)
+		pass(v);
+	return v->stage != STAGE_READ;
+}
+
+int
+verify_unpack(struct verify *v, payload_sink_fn *sink, void *ctx)
+{
+	int rc = 0;
+
+	if (v->stage != STAGE_READ && v->stage != STAGE_PAYLOAD)
+		return 0;
+	if (v->stage == STAGE_READ) {
+		v->stage = STAGE_PAYLOAD;
+		v->f.failed = VERIFY_PAYLOAD;
+		v->f.signature = SIGNATURE_BAD;
+		rc = payload_new(v->fd, &v->f.label, v->f.kind->max, sink, ctx, &v->payload, &v->f.why);
+	}
+	if (!rc)
+		rc = payload_step(v->payload, &v->f.why);
 	if (rc)
-		return rc;
-	j->f->failed = VERIFY_LABEL;
-	rc = check_label(j);
-	if (rc)
-		return rc;
-	j->f->failed = VERIFY_CMS;
-	rc = j->is_signed ? check_signature(j) : 0;
-	if (rc)
-		return rc;
-	j->f->failed = VERIFY_PAYLOAD;
-	rc = check_payload(j);
-	if (rc)
-		return rc;
-	j->f->failed = VERIFY_NONE;
-	j->f->signature = j->is_signed ? SIGNATURE_VALID : SIGNATURE_NONE;
+		return rc > 0 ? 1 : conclude(v, rc);
+	v->f.unpacked_len = payload_len(v->payload);
+	v->stage = STAGE_DONE;
+	pass(v);
 	return 0;
+}
+
+int
+verify_new(int fd, const struct container_object *o, const struct anchor_check *check, int copy_fd, struct verify **out,
+	   struct err *e)
+{
+	struct verify *v = calloc(1, sizeof(*v));
+
+	if (!v)
+		return err_sys(e, -ENOMEM, "object");
+	v->fd = fd;
+	v->copy_fd = copy_fd;
+	v->o = *o;
+	v->check = *check;
+	v->f = (struct finding){.signature = SIGNATURE_BAD, .failed = VERIFY_RECORD};
+	v->sum = (uint32_t)crc32(0, Z_NULL, 0);
+	*out = v;
+	return 0;
+}
+
+void
+verify_free(struct verify *v)
+{
+	if (!v)
+		return;
+	payload_free(v->payload);
+	cms_hash_free(v->hash);
+	free(v->tail);
+	free(v);
+}
+
+const struct finding *
+verify_finding(const struct verify *v)
+{
+	return &v->f;
+}
+
+uint64_t
+verify_progress(const struct verify *v)
+{
+	return (uint64_t)v->done + (v->payload ? payload_taken(v->payload) : 0);
 }
 
 int
 verify_object(int fd, const struct container_object *o, const struct anchor_check *check, struct finding *out)
 {
 	struct finding f = {.signature = SIGNATURE_BAD, .failed = VERIFY_RECORD};
-	struct job j = {.fd = fd, .o = o, .check = check, .f = &f};
-	int rc = run(&j);
+	struct verify *v = NULL;
+	int rc = verify_new(fd, o, check, -1, &v, &f.why);
 
-	free(j.cms_bytes);
-	if (f.signature != SIGNATURE_VALID)
-		f.signer = (struct anchor_signer){0};
-	*out = f;
-	/* these are verdicts; everything else is trouble on our side */
-	return rc == -EBADMSG || rc == -EACCES ? 0 : rc;
+	if (rc) {
+		*out = f;
+		return rc;
+	}
+	do
+		rc = verify_read(v);
+	while (rc > 0);
+	while (!rc && v->stage != STAGE_DONE) {
+		rc = verify_unpack(v, NULL, NULL);
+		rc = rc > 0 ? 0 : rc;
+	}
+	*out = v->f;
+	verify_free(v);
+	return rc;
 }
 
 enum verdict
