@@ -73,5 +73,9 @@ enum {
 
 /* The deny-list's own object: a line of 64 hex digits for each key that signs no more. [A] */
 #define FORMAT_DENY_TYPE "DENY"
+#define FORMAT_DENY_NAME "denylist"
+
+/* What is paid for, and until when: a line "NAME yyyymmdd" for each object. [A] */
+#define FORMAT_CONTRACT_NAME "contract" /* [G] */
 
 #endif

@@ -15,7 +15,7 @@ static const struct object_type types[] = {
     {"EXDB", 2, 4, "exdb", true, PKG_AV, MAX, "Extreme set"},
     {"AVAI", 2, 19, "avai", true, PKG_AV, MAX, "AI/Machine Learning Malware Detection Model"},
     {"FCNI", 9, 0, "fcni", false, PKG_OTHER, SMALL, "FortiGuard servers"},
-    {"CNTR", 10, 0, "contract", false, PKG_OTHER, SMALL, "Contracts"},
+    {"CNTR", 10, 0, FORMAT_CONTRACT_NAME, false, PKG_OTHER, SMALL, "Contracts"},
     {"IDSE", 30, 78, "idsen", true, PKG_IPS, ENGINE, "IPS Attack Engine"},
     {"FLEN", 30, 50, "ipscfgscr", true, PKG_IPS, ENGINE, "IPS Config Script"},
     {"FLDB", 34, 2, "fldb", true, PKG_AV, MAX, "Flow-based Virus Definitions"},
@@ -35,7 +35,7 @@ static const struct object_type types[] = {
     {"SFAS", 40, 0, "sfas", false, PKG_OTHER, MAX, "Security Rating Data Package"},
     {"MCDB", 42, 1, "mcdb", false, PKG_OTHER, MAX, "Malicious Certificate DB"},
     {"ANPH", 49, 1, "anphipats", false, PKG_OTHER, MAX, "Anti-Phish Pattern DB"},
-    {FORMAT_DENY_TYPE, 250, 1, "denylist", true, PKG_OTHER, SMALL, "Signers that sign no more"},
+    {FORMAT_DENY_TYPE, 250, 1, FORMAT_DENY_NAME, true, PKG_OTHER, SMALL, "Signers that sign no more"},
 };
 
 size_t
