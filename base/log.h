@@ -78,12 +78,15 @@ void log_say(enum log_level level, const char *fmt, ...) __attribute__((format(p
 #define EVENT_SECURITY "0100053440"
 #define EVENT_DAEMON "0100053450"
 #define EVENT_UPDATE_WANTED "0100053460"
-#define EVENT_UPDATE_FAILED "0100053461"
+#define EVENT_UPDATE_REFUSED "0100053461" /* an object, for another reason than its signature */
+#define EVENT_UPDATE_COPIED "0100053462"  /* objects of another unit of the cluster */
 
-/* Of packages: all four are the vendor's [G]. */
-#define EVENT_PACKAGE_UPDATED "0100041000"        /* automatically */
-#define EVENT_PACKAGE_RESTORED "0100032217"       /* by hand */
-#define EVENT_PACKAGE_RESTORE_FAILED "0100032231" /* by hand */
-#define EVENT_PACKAGE_SIGNATURE "0100041009"      /* invalid, one for each database */
+/* Of packages, the vendor's: [G] its guide to signed packages, [P] its log message reference. */
+#define EVENT_UPDATE_DONE "0100041000"        /* [G] automatically */
+#define EVENT_UPDATE_FAILED "0100041001"      /* [P] automatically */
+#define EVENT_UPDATE_IPS_BY_HAND "0100032217" /* [G] */
+#define EVENT_UPDATE_AV_BY_HAND "0100032118"  /* [P] */
+#define EVENT_RESTORE_FAILED "0100032231"     /* [G] by hand */
+#define EVENT_SIGNATURE_INVALID "0100041009"  /* [G] one for each database */
 
 #endif

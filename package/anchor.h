@@ -30,7 +30,7 @@ enum anchor_occasion {
 };
 
 struct anchor_check {
-	const struct anchors *anchors; /* borrowed */
+	const struct anchors *anchors; /* borrowed; NULL: nobody may sign */
 	const struct denylist *denied; /* borrowed; NULL: nobody is */
 	int64_t now_s;                 /* the latest of clock, build time and last good time */
 	enum anchor_occasion occasion;

@@ -140,7 +140,7 @@ struct pkg_result {
 /* NULL before PKG_DONE. The job's. */
 const struct pkg_result *pkg_job_result(const struct pkg_job *job);
 
-/* Bytes of work; *total is 0 until it is known, and may shrink when something is refused. */
+/* Bytes of work; *total is 0 until it is known. */
 void pkg_job_progress(const struct pkg_job *job, uint64_t *done, uint64_t *total);
 
 const char *pkg_refusal_name(enum pkg_refusal r); /* "damaged", "signature", … */
