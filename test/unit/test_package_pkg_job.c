@@ -249,8 +249,8 @@ test_debug_lines(void **state)
 	    "__dump_ctx-Sig len: 3215\n",
 	    "__dump_ctx-Raw len: 1200241\n",
 	    "__cms_verify-Verification succeeded.\n",
-	    "installUpdateObject-Signature verified for obj 4, ret=0, data_len=1203472, obj_len=1200241, "
-	    "sig_len=3231.\n",
+	    "installUpdateObject-Signature verified for obj 4, ret=0, ",
+	    "data_len=1203472, obj_len=1200241, sig_len=3231.\n",
 	    "installUpdateObject-Step 2:Prepare temp file for obj 4\n",
 	    "installUpdObjRest-Step 7:Validate object\n",
 	    "installUpdObjRest-Step 6:Copy new object 19.00264->NIDS/26/current\n",
