@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/ctl_copy.h"
 #include "agent/memory.h"
 #include "agent/settings.h"
 #include "base/buf.h"
@@ -451,7 +452,8 @@ bad_usage(const char *what)
 		"fgfmctl: %s\n"
 		"usage: fgfmctl package verify FILE [--explain] [--json] [--ca FILE] [--level-file FILE] "
 		"[--deny-list FILE]\n"
-		"       fgfmctl package list FILE [--json]\n",
+		"       fgfmctl package list FILE [--json]\n"
+		"       fgfmctl package export|import FOLDER [--json]\n",
 		what);
 	return USAGE;
 }
@@ -488,13 +490,15 @@ read_options(struct run *r, int argc, char *argv[])
 static int
 run(struct run *r, const struct ctl_package *p, int argc, char *argv[])
 {
-	int code = argc < 2 ? bad_usage("package: verify or list expected") : DONE;
+	int code = argc < 2 ? bad_usage("package: verify, list, export or import expected") : DONE;
 
 	if (code)
 		return code;
+	if (!strcmp(argv[1], "export") || !strcmp(argv[1], "import"))
+		return ctl_copy_run(p, argc - 1, argv + 1);
 	r->list = !strcmp(argv[1], "list");
 	if (!r->list && strcmp(argv[1], "verify") != 0)
-		return bad_usage("package: verify or list expected");
+		return bad_usage("package: verify, list, export or import expected");
 	code = r->list ? DONE : read_settings(r, p);
 	if (!code)
 		code = read_options(r, argc - 1, argv + 1);
@@ -544,6 +548,8 @@ ctl_package_complete(const char *line, size_t len, struct buf *out)
 	} words[] = {
 	    {"verify", "Whether a package is signed, and what would become of it.", false},
 	    {"list", "What is in a package.", false},
+	    {"export", "The signed objects installed here, for another unit.", false},
+	    {"import", "Install what another unit has exported.", false},
 	    {"--explain", "Each check, and the verdict for every level and way.", true},
 	    {"--json", "JSON with stable keys.", true},
 	    {"--ca", "The authorities that packages are signed under.", true},

@@ -1,5 +1,5 @@
-/* ctl_package: `fgfmctl package …`: what is in a package file, and what would become of it here. No daemon is asked,
- * and nothing is changed.
+/* ctl_package: `fgfmctl package …`: what is in a package file, and what would become of it here; copies of what is
+ * installed, from and to other units. No daemon is asked.
  */
 #ifndef AGENT_CTL_PACKAGE_H
 #define AGENT_CTL_PACKAGE_H

@@ -53,6 +53,7 @@ usage(FILE *f)
 		   "       fgfmctl [--config FILE] [--json] trust-list --offline\n"
 		   "       fgfmctl [--config FILE] [--json] package verify FILE [--explain]\n"
 		   "       fgfmctl [--json] package list FILE\n"
+		   "       fgfmctl [--config FILE] [--json] package export|import FOLDER\n"
 		   "\n"
 		   "Sends one command to fgfmd, runs a script of commands, or is a shell.\n"
 		   "\n"
@@ -513,7 +514,7 @@ ask_words(struct ctl *c, const char *text, size_t len)
 	if (!lost)
 		wait_result(c, "", &lost);
 	if (!lost && len <= strlen("package") && !strncmp(text, "package", len))
-		buf_str(&c->words, "package\tverify or list an update package; no daemon is asked\n");
+		buf_str(&c->words, "package\tupdate packages, without the daemon\n");
 	return lost;
 }
 
