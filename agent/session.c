@@ -772,6 +772,8 @@ on_request(struct session *s, const struct message *m, mono_t now)
 		session_reply(s, name, PROFILE_NOT_AUTH, "this device is not registered with you");
 	} else if (strcmp(m->verb, PROFILE_VERB_GET) != 0) {
 		session_reply(s, name, PROFILE_UNKNOWN, "unknown verb");
+	} else if (!*m->argument) {
+		session_reply(s, name, PROFILE_UNKNOWN, "get: a request expected");
 	} else {
 		s->ops.request(s->ops.ctx, s, m, now);
 	}

@@ -1166,9 +1166,10 @@ unknown_verbs(void **state)
 {
 	(void)state;
 	run("unknown verbs", true,
-	    TO_UP
-	    "manager put config|x=y\ndevice reply 404|request=config|reason=unknown verb|.\n"
-	    "manager frobnicate\ndevice reply 404|request=frobnicate\nmanager get tea\ncall request tea\nstate up\n");
+	    TO_UP "manager put config|x=y\ndevice reply 404|request=config|reason=unknown verb|.\n"
+		  "manager frobnicate\ndevice reply 404|request=frobnicate\n"
+		  "manager get\ndevice reply 404|request=get|reason=get: a request expected|.\n"
+		  "manager get tea\ncall request tea\nstate up\n");
 }
 
 struct exchange {
