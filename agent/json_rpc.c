@@ -274,7 +274,11 @@ value_word(const struct cJSON *v)
 	if (json_is_object(v) || json_is_array(v))
 		return NULL;
 	line = json_line(v);
-	if (line && (!strcmp(line, "true") || !strcmp(line, "false"))) {
+	if (!line || !strcmp(line, "null")) { /* a number beyond all bounds is written like this, too */
+		free(line);
+		return NULL;
+	}
+	if (!strcmp(line, "true") || !strcmp(line, "false")) {
 		const char *word = !strcmp(line, "true") ? "enable" : "disable";
 
 		free(line);
@@ -293,17 +297,6 @@ bad_value(const char *name, struct err *e)
 	return PROFILE_MALFORMED;
 }
 
-/* null means the default. */
-static bool
-is_null(const struct cJSON *v)
-{
-	char *line = json_string(v) || json_is_object(v) || json_is_array(v) ? NULL : json_line(v);
-	bool null = line && !strcmp(line, "null");
-
-	free(line);
-	return null;
-}
-
 static int
 run_set(const struct request *r, const struct cJSON *v, struct err *e)
 {
@@ -313,7 +306,7 @@ run_set(const struct request *r, const struct cJSON *v, struct err *e)
 	size_t n = 0;
 	int code = 0;
 
-	if (is_null(v) || (json_is_array(v) && !one))
+	if (json_is_null(v) || (json_is_array(v) && !one)) /* the default */
 		return run_one(r, "unset", name, e);
 	while (one && !code) {
 		char *word = n < VALUES_MAX ? value_word(one) : NULL;

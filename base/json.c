@@ -233,6 +233,12 @@ json_is_object(const struct cJSON *value)
 }
 
 bool
+json_is_null(const struct cJSON *value)
+{
+	return cJSON_IsNull(value);
+}
+
+bool
 json_is_array(const struct cJSON *value)
 {
 	return cJSON_IsArray(value);

@@ -39,6 +39,7 @@ const char *json_key(const struct cJSON *value);    /* its name inside an object
 const char *json_string(const struct cJSON *value); /* NULL unless it is a string */
 bool json_is_object(const struct cJSON *value);
 bool json_is_array(const struct cJSON *value);
+bool json_is_null(const struct cJSON *value);
 
 /* Building. New members are owned by `parent`. Memory running out drops the member: output then lacks a key. With an
  * array as parent `key` is NULL. NULL text becomes null. */

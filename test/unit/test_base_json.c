@@ -258,7 +258,7 @@ members(void **state)
 	assert_false(b);
 	assert_non_null(json_get_array(j, "a"));
 	assert_non_null(json_get_object(j, "o"));
-	assert_true(json_is_object(j) && !json_is_array(j) && json_is_array(json_get(j, "a")));
+	assert_true(json_is_object(j) && !json_is_array(j) && json_is_array(json_get(j, "a")) && !json_is_null(j));
 	assert_string_equal(json_key(json_first(j)), "s");
 	assert_string_equal(json_string(json_first(j)), "x");
 	assert_string_equal(json_key(json_next(json_first(j))), "n");
