@@ -582,8 +582,11 @@ conn_accept(struct loop *l, struct tls_creds *creds, int fd, const struct conn_t
 void
 conn_free(struct conn *c)
 {
+	bool loaded;
+
 	if (!c)
 		return;
+	loaded = c->in.keep;
 	loop_io_free(c->io);
 	loop_timer_free(c->timer);
 	loop_timer_free(c->rest);
@@ -595,6 +598,8 @@ conn_free(struct conn *c)
 	buf_free(&c->messages);
 	buf_free(&c->packets);
 	free(c);
+	if (loaded) /* the timer that would do it is gone */
+		malloc_trim(0);
 }
 
 static void
