@@ -9,7 +9,7 @@ backoff_reset(struct backoff *b)
 int64_t
 backoff_next(struct backoff *b, uint32_t random)
 {
-	int64_t ceiling = BACKOFF_MIN_MS;
+	int64_t ceiling = 2 * BACKOFF_MIN_MS;
 
 	for (unsigned i = 0; i < b->failures && ceiling < BACKOFF_MAX_MS; i++)
 		ceiling *= 2;

@@ -1,7 +1,8 @@
 /* backoff: when to dial next. Pure: random numbers come in, a delay goes out.
  *
  * Wire profile, section 3: first at once, then exponential 1 s to 60 s with full jitter and at least 1 s, so that a
- * fleet does not come back in one second after its manager's restart.
+ * fleet does not come back in one second after its manager's restart. The first delay is 1 to 2 s already: with a
+ * ceiling of 1 s it would be the same for all of a fleet.
  */
 #ifndef AGENT_BACKOFF_H
 #define AGENT_BACKOFF_H

@@ -14,7 +14,7 @@ struct dialer {
 	enum stage stage;
 	bool want;
 	bool restart; /* a new round follows the attempt under way */
-	bool kicked;  /* something changed during the attempt under way */
+	bool kicked;  /* something changed during the attempt or the look-up under way */
 	struct backoff backoff;
 	mono_t due; /* of STAGE_WAIT */
 
@@ -75,9 +75,23 @@ is_configured(const struct dialer *d, const char *name)
 	return false;
 }
 
+/* A new round within a second; not at once, because changes come in bursts. */
+static void
+wait_for_kick(struct dialer *d, mono_t now)
+{
+	mono_t soon = mono_in(now, BACKOFF_KICK_MS);
+
+	d->due = d->stage == STAGE_WAIT ? mono_min(d->due, soon) : soon;
+	d->stage = STAGE_WAIT;
+}
+
 static void
 round_over(struct dialer *d, mono_t now)
 {
+	if (d->kicked) {
+		wait_for_kick(d, now);
+		return;
+	}
 	d->stage = STAGE_WAIT;
 	d->due = mono_in(now, backoff_next(&d->backoff, d->ops.random(d->ops.ctx)));
 }
@@ -132,6 +146,7 @@ start_round(struct dialer *d, mono_t now)
 		return;
 	}
 	d->target = d->addr_count = d->addr_next = 0;
+	d->kicked = false;
 	d->last_first = true;
 	d->first = (struct addr){.family = 0};
 	advance(d, now);
@@ -195,6 +210,7 @@ dialer_want_later(struct dialer *d, mono_t now)
 	if (d->want || d->stage != STAGE_IDLE)
 		return;
 	d->want = true;
+	d->kicked = false;
 	round_over(d, now);
 }
 
@@ -218,16 +234,6 @@ dialer_resolved(struct dialer *d, const struct addr *addrs, size_t count, mono_t
 	else
 		d->target++; /* no address: the next target's turn */
 	advance(d, now);
-}
-
-/* A new round within a second; not at once, because changes come in bursts. */
-static void
-wait_for_kick(struct dialer *d, mono_t now)
-{
-	mono_t soon = mono_in(now, BACKOFF_KICK_MS);
-
-	d->due = d->stage == STAGE_WAIT ? mono_min(d->due, soon) : soon;
-	d->stage = STAGE_WAIT;
 }
 
 void
@@ -272,7 +278,7 @@ dialer_kick(struct dialer *d, mono_t now)
 	backoff_reset(&d->backoff);
 	if (d->stage == STAGE_WAIT)
 		wait_for_kick(d, now);
-	else if (d->stage == STAGE_DIAL)
+	else if (d->stage == STAGE_DIAL || d->stage == STAGE_RESOLVE)
 		d->kicked = true;
 }
 

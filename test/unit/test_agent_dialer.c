@@ -351,11 +351,11 @@ kicks(void **state)
 	static const struct story rows[] = {
 	    {"nothing wanted", "targets:192.0.2.1 kick pass:100000", ""},
 	    {"while waiting: within a second",
-	     "jitter:0xffffffff targets:192.0.2.1 want fail pass:1000 fail pass:100 kick pass:1000",
-	     "dial:192.0.2.1 @1000 dial:192.0.2.1 @1600 dial:192.0.2.1"},
+	     "jitter:0xffffffff targets:192.0.2.1 want fail pass:2000 fail pass:100 kick pass:1000",
+	     "dial:192.0.2.1 @2000 dial:192.0.2.1 @2600 dial:192.0.2.1"},
 	    {"a burst does not put it off",
-	     "jitter:0xffffffff targets:192.0.2.1 want fail pass:1000 fail kick pass:300 kick pass:150 kick pass:900",
-	     "dial:192.0.2.1 @1000 dial:192.0.2.1 @1500 dial:192.0.2.1"},
+	     "jitter:0xffffffff targets:192.0.2.1 want fail pass:2000 fail kick pass:300 kick pass:150 kick pass:900",
+	     "dial:192.0.2.1 @2000 dial:192.0.2.1 @2500 dial:192.0.2.1"},
 	    {"nor later than it was due", "targets:192.0.2.1 want fail pass:900 kick pass:1000",
 	     "dial:192.0.2.1 @1000 dial:192.0.2.1"},
 	    {"while dialling: a new round soon after it",
@@ -367,11 +367,12 @@ kicks(void **state)
 	    {"an attempt nobody wants any more", "targets:192.0.2.1 want kick unwant fail pass:100000",
 	     "dial:192.0.2.1"},
 	    {"during a look-up: it goes on, and then within a second",
-	     "jitter:0xffffffff targets:fmg want found: pass:1000 found: pass:2000 kick found: pass:1000",
-	     "resolve:fmg @1000 resolve:fmg @3000 resolve:fmg @4000 resolve:fmg"},
+	     "jitter:0xffffffff targets:fmg want found: pass:2000 found: pass:4000 kick found: pass:1000 found: "
+	     "pass:1999",
+	     "resolve:fmg @2000 resolve:fmg @6000 resolve:fmg @6500 resolve:fmg"},
 	    {"the backoff begins anew",
-	     "jitter:0xffffffff targets:192.0.2.1 want fail pass:1000 fail pass:2000 fail kick pass:500 fail pass:1000",
-	     "dial:192.0.2.1 @1000 dial:192.0.2.1 @3000 dial:192.0.2.1 @3500 dial:192.0.2.1 @4500 dial:192.0.2.1"},
+	     "jitter:0xffffffff targets:192.0.2.1 want fail pass:2000 fail pass:4000 fail kick pass:500 fail pass:2000",
+	     "dial:192.0.2.1 @2000 dial:192.0.2.1 @6000 dial:192.0.2.1 @6500 dial:192.0.2.1 @8500 dial:192.0.2.1"},
 	};
 
 	(void)state;
@@ -430,27 +431,26 @@ pauses_grow(void **state)
 {
 	static const struct story rows[] = {
 	    {"to sixty seconds",
-	     "jitter:0xffffffff targets:192.0.2.1 want fail pass:1000 fail pass:2000 fail pass:4000 fail pass:8000 "
-	     "fail "
-	     "pass:16000 fail pass:32000 fail pass:60000 fail pass:60000 fail pass:59999",
-	     "dial:192.0.2.1 @1000 dial:192.0.2.1 @3000 dial:192.0.2.1 @7000 dial:192.0.2.1 @15000 dial:192.0.2.1 "
-	     "@31000 dial:192.0.2.1 @63000 dial:192.0.2.1 @123000 dial:192.0.2.1 @183000 dial:192.0.2.1"},
+	     "jitter:0xffffffff targets:192.0.2.1 want fail pass:2000 fail pass:4000 fail pass:8000 fail pass:16000 "
+	     "fail pass:32000 fail pass:60000 fail pass:60000 fail pass:59999",
+	     "dial:192.0.2.1 @2000 dial:192.0.2.1 @6000 dial:192.0.2.1 @14000 dial:192.0.2.1 @30000 dial:192.0.2.1 "
+	     "@62000 dial:192.0.2.1 @122000 dial:192.0.2.1 @182000 dial:192.0.2.1"},
 	    {"by chance, but never below one second",
 	     "targets:192.0.2.1 want fail pass:1000 fail pass:1000 fail pass:1000 fail pass:999",
 	     "dial:192.0.2.1 @1000 dial:192.0.2.1 @2000 dial:192.0.2.1 @3000 dial:192.0.2.1"},
-	    {"half of it by half a chance", "jitter:0x80000000 targets:192.0.2.1 want fail pass:1000 fail pass:2000",
-	     "dial:192.0.2.1 @1000 dial:192.0.2.1 @2500 dial:192.0.2.1"},
+	    {"half of it by half a chance", "jitter:0x80000000 targets:192.0.2.1 want fail pass:1500 fail pass:2500",
+	     "dial:192.0.2.1 @1500 dial:192.0.2.1 @4000 dial:192.0.2.1"},
 	    {"a round counts once, however many addresses it has",
-	     "jitter:0xffffffff targets:192.0.2.1,192.0.2.2,192.0.2.3 want fail fail fail pass:1000 fail fail fail "
-	     "pass:2000",
-	     "dial:192.0.2.1 dial:192.0.2.2 dial:192.0.2.3 @1000 dial:192.0.2.1 dial:192.0.2.2 dial:192.0.2.3 @3000 "
+	     "jitter:0xffffffff targets:192.0.2.1,192.0.2.2,192.0.2.3 want fail fail fail pass:2000 fail fail fail "
+	     "pass:4000",
+	     "dial:192.0.2.1 dial:192.0.2.2 dial:192.0.2.3 @2000 dial:192.0.2.1 dial:192.0.2.2 dial:192.0.2.3 @6000 "
 	     "dial:192.0.2.1"},
 	    {"a success begins anew",
-	     "jitter:0xffffffff targets:192.0.2.1 want fail pass:1000 fail pass:2000 ok want fail pass:1000",
-	     "dial:192.0.2.1 @1000 dial:192.0.2.1 @3000 dial:192.0.2.1 dial:192.0.2.1 @4000 dial:192.0.2.1"},
+	     "jitter:0xffffffff targets:192.0.2.1 want fail pass:2000 fail pass:4000 ok want fail pass:2000",
+	     "dial:192.0.2.1 @2000 dial:192.0.2.1 @6000 dial:192.0.2.1 dial:192.0.2.1 @8000 dial:192.0.2.1"},
 	    {"new targets begin anew",
-	     "jitter:0xffffffff targets:192.0.2.1 want fail pass:1000 fail targets:192.0.2.2 fail pass:1000",
-	     "dial:192.0.2.1 @1000 dial:192.0.2.1 dial:192.0.2.2 @2000 dial:192.0.2.2"},
+	     "jitter:0xffffffff targets:192.0.2.1 want fail pass:2000 fail targets:192.0.2.2 fail pass:2000",
+	     "dial:192.0.2.1 @2000 dial:192.0.2.1 dial:192.0.2.2 @4000 dial:192.0.2.2"},
 	};
 
 	(void)state;
