@@ -197,11 +197,12 @@ async def by_hand(session, keys, *, request="file_exchange", streams=(), raw=Non
                   hold=False, announce_window=True, raw_bytes=1):
     """Open a channel with any keys, send streams (or raw bytes), collect what comes back.
 
-    Returns {"channel", "streams": [text], "closed", "code", "reason"}; `hold` leaves the channel open and
-    returns at once. Of a raw channel at least `raw_bytes` are read.
+    Returns {"channel", "remote" (its number at the device), "streams": [text], "closed", "code", "reason"}; `hold`
+    leaves the channel open and returns at once. Of a raw channel at least `raw_bytes` are read.
     """
     channel = await session.open_channel(keys, request, announce_window)
-    back = {"channel": channel.local_id, "streams": [], "closed": False, "code": None, "reason": None}
+    back = {"channel": channel.local_id, "remote": channel.remote_id, "streams": [], "closed": False, "code": None,
+            "reason": None}
     if hold:
         return back
     channel.streams_wanted = expect

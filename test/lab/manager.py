@@ -255,6 +255,15 @@ class Manager:
         self.config.serial = new_serial or self.config.serial
         self.tls_context()
 
+    async def op_keepalive(self, timeout=10.0, session=None, serial=None):
+        """Send a keep-alive; returns when it is answered: all that was sent before it has been looked at, too."""
+        try:
+            await asyncio.wait_for(self._pick(session, serial).keepalive(), float(timeout))
+        except asyncio.TimeoutError:
+            raise OperationError(f"no answer to a keep-alive within {timeout} s") from None
+        except exchange.ChannelClosed as over:
+            raise OperationError(f"keep-alive: {over.reason}") from None
+
     async def op_send_raw(self, hex, session=None, serial=None):
         """Bytes inside TLS, as they are."""
         self._pick(session, serial).send_raw(bytes.fromhex(hex))

@@ -334,9 +334,13 @@ class Session:
             every = self.behaviour["keepalive_every"]
             await asyncio.sleep(every or 0.2)
             if every and self.behaviour["keepalive_every"]:
-                keys = {"os_ver": "0", "avdb": "0", "ipsdb": "0", **self.behaviour.keepalive_keys}
-                self.request("keepalive")
-                self.send(Message("keepalive", "", keys))
+                self.keepalive()
+
+    def keepalive(self):
+        """Send one of our own; the future gives the reply."""
+        answer = self.request("keepalive")
+        self.send(Message("keepalive", "", {"os_ver": "0", "avdb": "0", "ipsdb": "0", **self.behaviour.keepalive_keys}))
+        return answer
 
     # replies to what the manager asked
 

@@ -126,6 +126,12 @@ def runs_program(pid, program):
     return len(words) > 1 and words[1] == str(program).encode()
 
 
+def memory(pid):
+    """What /proc/PID/smaps_rollup says, in kB: Rss, Pss, Private_Dirty and so on."""
+    rows = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    return {name: int(value.split()[0]) for name, value in (row.split(":", 1) for row in rows)}
+
+
 class Process:
     """A process of the test in a session of its own, its output in a file."""
 
