@@ -309,6 +309,9 @@ bench-tunnel: all ## install what is missing and measure the tunnel beside other
 	$(B)/bench/gcm
 	$(BENCH_ENV) test/bench/tunnel $(BENCH_CASES)
 
+bench-fleet: all ## measure 200 agents at one manager, and how they come back after its restart (root)
+	test/bench/fleet
+
 soak: all ## run the tunnel at full load for ten minutes, with resets all along (root)
 	test/deps.sh bench
 	$(MAKE) bench-programs
@@ -327,9 +330,10 @@ $(B)/bench/routes: $(O)/test/bench/routes.o $(call LIBS_OF,agent) | $(MHD_PLAIN)
 	$(call say,LD)
 	$(Q)$(LD_ALL) -o $@ $^ $(LIBS_agent)
 
-bench: all $(BENCH) ## measure footprint and start; the configuration engine and the tunnel beside their peers (root)
+bench: all $(BENCH) ## measure footprint, start, a fleet; the configuration engine and the tunnel beside their peers (root)
 	test/bench/bench
 	test/bench/config --build $(B)
+	$(MAKE) bench-fleet
 	$(MAKE) bench-tunnel
 
 deps: ## install what building and testing need (Debian 12 and 13; root)
@@ -363,6 +367,6 @@ clean: ## remove what was built
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-.PHONY: all unit faults faults-box fuzz fuzz-run layers lint unit-san check-36 unit-gcm check-gcm check-gcm-both e2e check-vm vm-check check check-all demo bench bench-programs bench-tunnel soak deps install clean help
+.PHONY: all unit faults faults-box fuzz fuzz-run layers lint unit-san check-36 unit-gcm check-gcm check-gcm-both e2e check-vm vm-check check check-all demo bench bench-programs bench-fleet bench-tunnel soak deps install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

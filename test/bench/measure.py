@@ -14,6 +14,11 @@ from tunnels import PROGRAMS
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
+def line(name, value, unit, goal):
+    """One figure, with the goal beside it."""
+    print(f"{name:44} {value:>10} {unit:8} goal: {goal}", flush=True)
+
+
 def cpu_seconds(pid):
     """(in the program, in the kernel for it)."""
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
