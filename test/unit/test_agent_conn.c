@@ -1,5 +1,5 @@
 /* agent/conn: one connection over loopback: opening, frames both ways, queues, closing. */
-// wrap: clock_mono epoll_wait
+// wrap: clock_mono epoll_wait setsockopt
 #include "agent/conn.h"
 
 #include <setjmp.h>
@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 #include <malloc.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include "agent/profile.h"
 #include "base/crypto.h"
@@ -34,7 +36,27 @@ static struct world {
 	struct err why;
 	bool close_in_frame;     /* the owner closes from inside the callback */
 	enum conn_step abort_at; /* … or aborts at this step; CONN_TCP: never */
+	bool old_kernel;         /* refuses every option of TCP's */
+	int tuned_fd;            /* the last socket that options of TCP's were asked for */
+	char congestion[16];     /* the algorithm asked for */
 } w;
+
+int __real_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
+int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
+
+int
+__wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+	if (level != IPPROTO_TCP)
+		return __real_setsockopt(fd, level, name, value, len);
+	w.tuned_fd = fd;
+	if (name == TCP_CONGESTION && len < sizeof(w.congestion)) {
+		memcpy(w.congestion, value, len);
+		w.congestion[len] = '\0';
+	}
+	errno = ENOPROTOOPT;
+	return w.old_kernel ? -1 : __real_setsockopt(fd, level, name, value, len);
+}
 
 static void
 on_step(void *ctx, enum conn_step step)
@@ -216,6 +238,54 @@ steps_of_an_opening(void **state)
 	assert_int_equal(port, w.fake.port);
 	assert_string_equal(conn_peer(w.conn)->facts.serial, FAKE_SERIAL);
 	assert_string_not_equal(conn_tls_suite(w.conn), "");
+}
+
+static int
+option(int level, int name)
+{
+	int value = -1;
+	socklen_t len = sizeof(value);
+
+	assert_int_equal(getsockopt(w.tuned_fd, level, name, &value, &len), 0);
+	return value;
+}
+
+/* Small messages do not wait, the kernel holds little that is not sent, a dead path shows within a minute. */
+static void
+the_socket_is_tuned(void **state)
+{
+	static const struct {
+		const char *what;
+		int level, name, value;
+	} rows[] = {
+	    {"no waiting for more", IPPROTO_TCP, TCP_NODELAY, 1},
+	    {"unsent bytes", IPPROTO_TCP, TCP_NOTSENT_LOWAT, 128 * 1024},
+	    {"unacknowledged, ms", IPPROTO_TCP, TCP_USER_TIMEOUT, 60 * 1000},
+	    {"keep-alives", SOL_SOCKET, SO_KEEPALIVE, 1},
+	    {"the first after, s", IPPROTO_TCP, TCP_KEEPIDLE, 30},
+	    {"others after, s", IPPROTO_TCP, TCP_KEEPINTVL, 10},
+	    {"lost in a row", IPPROTO_TCP, TCP_KEEPCNT, 3},
+	};
+
+	(void)state;
+	open_it();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int value = option(rows[i].level, rows[i].name);
+
+		if (value != rows[i].value)
+			fail_msg("%s: %d", rows[i].what, value);
+	}
+	assert_string_equal(w.congestion, "bbr");
+}
+
+static void
+an_old_kernel(void **state)
+{
+	(void)state;
+	w.old_kernel = true;
+	open_it();
+	assert_string_equal(w.congestion, "bbr");
+	assert_int_equal(w.closed, 0);
 }
 
 static void
@@ -794,6 +864,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(steps_of_an_opening, setup, teardown),
+	    cmocka_unit_test_setup_teardown(the_socket_is_tuned, setup, teardown),
+	    cmocka_unit_test_setup_teardown(an_old_kernel, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_source_address, setup, teardown),
 	    cmocka_unit_test_setup_teardown(beginnings_that_fail, setup, teardown),
 	    cmocka_unit_test_setup_teardown(refused, setup, teardown),

@@ -1,3 +1,5 @@
+/* tun/device: the device in its namespace, with the kernel's own stack at the other end. */
+// wrap: ioctl
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,8 +9,11 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -21,12 +26,39 @@
 #include "tun/device.h"
 #include "tun/netns.h"
 
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20 /* kernel 6.2 */
+#define TUN_F_USO6 0x40
+#endif
+
 #define NS "fgfm-t"
 #define DEV "fgfm0"
 
 enum { PORT = 4500, MTU = 1400 };
 
 static struct tun *tun;
+
+/* What this kernel does not know, so that it stands for an older one. */
+static struct {
+	short flags;       /* of TUNSETIFF */
+	uintptr_t offload; /* of TUNSETOFFLOAD */
+} unknown;
+
+int __real_ioctl(int fd, unsigned long request, void *arg);
+int __wrap_ioctl(int fd, unsigned long request, void *arg);
+
+int
+__wrap_ioctl(int fd, unsigned long request, void *arg)
+{
+	bool refused = false;
+
+	if (request == TUNSETIFF)
+		refused = ((const struct ifreq *)arg)->ifr_flags & unknown.flags;
+	else if (request == TUNSETOFFLOAD)
+		refused = (uintptr_t)arg & unknown.offload;
+	errno = EINVAL;
+	return refused ? -1 : __real_ioctl(fd, request, arg);
+}
 
 static struct addr
 host(const char *text)
@@ -529,6 +561,34 @@ large_packets_are_cut(void **state)
 	}
 }
 
+/* The less a kernel leaves to us, the more it does itself; packets are the same. */
+static void
+older_kernels(void **state)
+{
+	static const struct {
+		const char *what;
+		short flags;
+		uintptr_t offload;
+	} rows[] = {
+	    {"no UDP batches", 0, TUN_F_USO4 | TUN_F_USO6},
+	    {"checksums alone", 0, ~(uintptr_t)TUN_F_CSUM},
+	    {"a header and nothing else", 0, ~(uintptr_t)0},
+	    {"no header", IFF_VNET_HDR, ~(uintptr_t)0},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		print_message("%s\n", rows[i].what);
+		unknown.flags = rows[i].flags;
+		unknown.offload = rows[i].offload;
+		setup(state);
+		packets_both_ways(state);
+		large_packets_are_cut(state);
+		teardown(state);
+	}
+	unknown.flags = 0;
+	unknown.offload = 0;
+}
+
 static int
 open_raw(void *ctx, struct err *e)
 {
@@ -848,6 +908,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(dropped_from_manager, setup, teardown),
 	    cmocka_unit_test_setup_teardown(dropped_from_device, setup, teardown),
 	    cmocka_unit_test_setup_teardown(large_packets_are_cut, setup, teardown),
+	    cmocka_unit_test(older_kernels),
 	    cmocka_unit_test_setup_teardown(segments_are_joined, setup, teardown),
 	    cmocka_unit_test_setup_teardown(mtu_is_followed, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_waiting_packet_is_given, setup, teardown),
