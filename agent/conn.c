@@ -28,6 +28,8 @@ enum {
 	USER_TIMEOUT_MS = 60 * 1000,
 };
 
+_Static_assert(CONN_PACKETS_LOW + RECORD_MAX <= TLS_UNSENT_MAX, "what a turn brings goes out with one system call");
+
 struct conn {
 	struct loop *loop;
 	struct conn_ops ops;

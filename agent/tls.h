@@ -68,7 +68,7 @@ enum tls_step tls_read(struct tls_conn *t, void *dst, size_t size, size_t *n, st
 /* Bytes of the peer's wait here or inside the library: read again before sleeping. */
 bool tls_pending(const struct tls_conn *t);
 
-enum { TLS_UNSENT_MAX = 64 * 1024 };
+enum { TLS_UNSENT_MAX = 80 * 1024 };
 
 /* Encrypts up to `len` bytes, as one record: TLS_DONE with 0 < *n <= len. The record waits for tls_flush().
  * TLS_WANT_WRITE when TLS_UNSENT_MAX bytes of such wait: nothing was taken, flush first. */

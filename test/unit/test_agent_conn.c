@@ -1,5 +1,5 @@
 /* agent/conn: one connection over loopback: opening, frames both ways, queues, closing. */
-// wrap: clock_mono epoll_wait setsockopt
+// wrap: clock_mono epoll_wait setsockopt send
 #include "agent/conn.h"
 
 #include <setjmp.h>
@@ -38,6 +38,7 @@ static struct world {
 	enum conn_step abort_at; /* … or aborts at this step; CONN_TCP: never */
 	bool old_kernel;         /* refuses every option of TCP's */
 	int tuned_fd;            /* the last socket that options of TCP's were asked for */
+	size_t sends;            /* calls over it */
 	char congestion[16];     /* the algorithm asked for */
 } w;
 
@@ -56,6 +57,16 @@ __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 	}
 	errno = ENOPROTOOPT;
 	return w.old_kernel ? -1 : __real_setsockopt(fd, level, name, value, len);
+}
+
+ssize_t __real_send(int fd, const void *data, size_t len, int flags);
+ssize_t __wrap_send(int fd, const void *data, size_t len, int flags);
+
+ssize_t
+__wrap_send(int fd, const void *data, size_t len, int flags)
+{
+	w.sends += fd == w.tuned_fd;
+	return __real_send(fd, data, len, flags);
 }
 
 static void
@@ -662,6 +673,25 @@ records_are_filled(void **state)
 	assert_int_equal(w.fake.links[0].records, (total + 16383) / 16384);
 }
 
+/* As many packets as are taken in one turn leave with one system call. */
+static void
+a_turn_is_one_call(void **state)
+{
+	static const uint8_t packet[1500] = {0x45};
+	const int room = 1024 * 1024;
+
+	(void)state;
+	open_it();
+	assert_int_equal(setsockopt(w.tuned_fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)), 0);
+	for (packets_sent = 0; !send_packet(packet, sizeof(packet)); packets_sent++)
+		;
+	messages_sent = 0;
+	w.sends = 0;
+	run_until("all", all_there);
+	assert_true(packets_sent * sizeof(packet) > 60 * 1024);
+	assert_int_equal(w.sends, 1);
+}
+
 /* While a peer does not read, packets are refused as soon as what was encrypted has to wait. Where that ends inside a
  * packet, messages wait for its end: it is not torn apart. */
 static void
@@ -882,6 +912,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(frames_arrive, setup, teardown),
 	    cmocka_unit_test_setup_teardown(messages_overtake_packets, setup, teardown),
 	    cmocka_unit_test_setup_teardown(records_are_filled, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_turn_is_one_call, setup, teardown),
 	    cmocka_unit_test_setup_teardown(large_packets_stay_whole, setup, teardown),
 	    cmocka_unit_test_setup_teardown(packets_come_in_runs, setup, teardown),
 	    cmocka_unit_test_setup_teardown(storage_is_given_back, setup, teardown),
