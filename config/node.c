@@ -36,7 +36,6 @@ entry_free(struct entry *e)
 		free(e->values[i].text);
 	free(e->children);
 	free(e->values);
-	free(e->key);
 	free(e);
 }
 
@@ -52,14 +51,15 @@ copy_bytes(const char *text, size_t size)
 static struct entry *
 entry_bare(const struct schema_table *s, const char *key)
 {
-	struct entry *e = calloc(1, sizeof(*e));
+	size_t size = strlen(key) + 1;
+	struct entry *e = calloc(1, sizeof(*e) + size);
 
 	if (!e)
 		return NULL;
 	e->schema = s;
-	e->key = copy_bytes(key, strlen(key) + 1);
+	e->key = memcpy(e + 1, key, size);
 	e->children = s->child_count ? calloc(s->child_count, sizeof(*e->children)) : NULL;
-	if (!e->key || (s->child_count && !e->children)) {
+	if (s->child_count && !e->children) {
 		entry_free(e);
 		return NULL;
 	}

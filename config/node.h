@@ -31,12 +31,11 @@ struct table {
 	struct entry *first, *last;
 	void *index; /* config/index.h: all entries, hidden ones too, by key */
 	size_t count;
-	void *refs;        /* how often each key is referred to; of top-level tables (config/refs.h), a tally */
 	uint64_t revision; /* of the tree when it last changed; of top-level tables */
 };
 
 struct entry {
-	char *key; /* first, for the index */
+	char *key; /* first, for the index; stands behind the struct */
 	const struct schema_table *schema;
 	struct entry *prev, *next;
 	struct value *values;   /* in schema order */
@@ -44,7 +43,8 @@ struct entry {
 	uint64_t stamp;         /* revision of the tree that brought this entry: another content has another one */
 	uint64_t mark;          /* of a walk through references */
 	uint16_t value_count;
-	bool hidden; /* in the index, but neither found nor listed */
+	bool hidden;   /* in the index, but neither found nor listed */
+	uint32_t refs; /* how often it is named; of top-level tables (config/refs.h) */
 };
 
 struct tree {

@@ -10,20 +10,7 @@
 #include "config/node.h"
 #include "config/reason.h"
 #include "config/schema.h"
-#include "config/tally.h"
 #include "config/value.h"
-
-void
-refs_clear(struct table *t)
-{
-	tally_clear(&t->refs);
-}
-
-size_t
-refs_count(const struct tree *t, const struct schema_table *s, const char *key)
-{
-	return tally_count(&tree_table(t, s)->refs, key);
-}
 
 int
 refs_walk(const struct entry *e, refs_fn *fn, void *ctx)
@@ -67,43 +54,68 @@ refs_within(const struct schema_table *t)
 	return names_table(t, t->path);
 }
 
-/* Counting in or out, with how many references are still to be taken: counting in stops when memory runs out, and
- * counting out then takes as many as had been counted. A name counts in every table that it may be found in. */
+/* The entry a reference names; NULL: none, or "" for no reference. A name is in one of the tables at most. */
+static struct entry *
+referred(const struct tree *t, const struct schema_attr *a, const char *key)
+{
+	struct entry *e = NULL;
+
+	for (size_t i = 0; *key && i < a->refers_count && !e; i++)
+		e = table_find(tree_table(t, schema_find(t->schema, a->refers[i])), key);
+	return e;
+}
+
+static int
+not_found(struct err *e, const struct schema_attr *a, const char *key)
+{
+	char shown[80];
+
+	return err_set(e, CLI_NOT_FOUND, "entry not found in datasource: attribute '%s', value '%s'", a->name,
+		       text_escape(shown, sizeof(shown), key, strlen(key)));
+}
+
+/* Counting in or out, with how many references are still to be taken: counting in stops at a name that nothing has,
+ * and counting out then takes as many as had been counted. */
 struct counting {
-	struct tree *tree;
+	const struct tree *tree;
 	size_t done, limit;
+	struct err *e;
 };
 
 static int
 count_in(void *ctx, const struct schema_attr *a, const char *key)
 {
 	struct counting *c = ctx;
+	struct entry *e = referred(c->tree, a, key);
 
-	for (size_t i = 0; i < a->refers_count; i++, c->done++) {
-		if (tally_add(&tree_table(c->tree, schema_find(c->tree->schema, a->refers[i]))->refs, key))
-			return -ENOMEM;
-	}
-	return 0;
+	if (!e)
+		return *key ? not_found(c->e, a, key) : CLI_OK;
+	e->refs++;
+	c->done++;
+	return CLI_OK;
 }
 
 static int
 count_out(void *ctx, const struct schema_attr *a, const char *key)
 {
 	struct counting *c = ctx;
+	struct entry *e = c->done < c->limit ? referred(c->tree, a, key) : NULL;
 
-	for (size_t i = 0; i < a->refers_count && c->done < c->limit; i++, c->done++)
-		tally_drop(&tree_table(c->tree, schema_find(c->tree->schema, a->refers[i]))->refs, key);
+	if (e) {
+		e->refs--;
+		c->done++;
+	}
 	return c->done == c->limit;
 }
 
 int
-refs_add(struct tree *t, const struct entry *e)
+refs_add(struct tree *t, const struct entry *e, struct err *err)
 {
-	struct counting in = {.tree = t}, out = {.tree = t};
+	struct counting in = {.tree = t, .e = err}, out = {.tree = t};
 	int rc = refs_walk(e, count_in, &in);
 
 	out.limit = in.done;
-	if (rc && out.limit)
+	if (rc)
 		refs_walk(e, count_out, &out);
 	return rc;
 }
@@ -125,16 +137,8 @@ static int
 check_one(void *ctx, const struct schema_attr *a, const char *key)
 {
 	struct checking *c = ctx;
-	char shown[80];
 
-	if (!*key)
-		return CLI_OK;
-	for (size_t i = 0; i < a->refers_count; i++) {
-		if (table_find(tree_table(c->tree, schema_find(c->tree->schema, a->refers[i])), key))
-			return CLI_OK;
-	}
-	return err_set(c->e, CLI_NOT_FOUND, "entry not found in datasource: attribute '%s', value '%s'", a->name,
-		       text_escape(shown, sizeof(shown), key, strlen(key)));
+	return !*key || referred(c->tree, a, key) ? CLI_OK : not_found(c->e, a, key);
 }
 
 int
@@ -186,7 +190,7 @@ refs_check_loop(struct tree *t, struct entry *e, struct err *err)
 	int rc;
 
 	/* Nothing leads back to what nobody names. Loops cross no tables, for references only go to earlier ones. */
-	if (!refs_count(t, e->schema, e->key) || !refs_within(e->schema))
+	if (!e->refs || !refs_within(e->schema))
 		return CLI_OK;
 	rc = refs_walk(e, todo_add, &todo);
 	while (!rc && e->mark != todo.mark && todo.count)

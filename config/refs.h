@@ -1,5 +1,5 @@
-/* refs: who refers to whom. Each top-level table counts how often each of its keys is named by an entry of the tree,
- * so that a deletion knows at once whether something still needs the entry. References form no loops. */
+/* refs: who refers to whom. An entry of a top-level table counts how often entries of the tree name it, so that a
+ * deletion knows at once whether something still needs it. References form no loops. */
 #ifndef CONFIG_REFS_H
 #define CONFIG_REFS_H
 
@@ -10,7 +10,6 @@ struct entry;
 struct err;
 struct schema_attr;
 struct schema_table;
-struct table;
 struct tree;
 
 /* Calls `fn` for every reference an entry holds, nested tables included, until it returns non-zero; returns that.
@@ -21,13 +20,12 @@ int refs_walk(const struct entry *e, refs_fn *fn, void *ctx);
 /* True when an entry of the table can refer to another one of the same table. */
 bool refs_within(const struct schema_table *t);
 
-/* Counts the references of an entry in and out. 0 or -ENOMEM, then none is counted. */
-int refs_add(struct tree *t, const struct entry *e);
+/* Counts the references of an entry in, and out. CLI_OK, or CLI_NOT_FOUND for one that names no entry of the tree; then
+ * none is counted. A reference whose entry is gone meanwhile is not counted out. */
+int refs_add(struct tree *t, const struct entry *e, struct err *err);
 void refs_drop(struct tree *t, const struct entry *e);
-size_t refs_count(const struct tree *t, const struct schema_table *s, const char *key);
-void refs_clear(struct table *t);
 
-/* Every reference of the entry names an entry of the tree: CLI_OK or CLI_NOT_FOUND. */
+/* The same question without counting. */
 int refs_check(const struct tree *t, const struct entry *e, struct err *err);
 
 /* The entry, which is in the tree and counted, does not refer to itself on any way: CLI_OK or CLI_CONFLICT. */

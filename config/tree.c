@@ -17,10 +17,8 @@ tree_free(struct tree *t)
 {
 	if (!t)
 		return;
-	for (size_t i = 0; t->tables && i < t->count; i++) {
+	for (size_t i = 0; t->tables && i < t->count; i++)
 		table_clear(&t->tables[i]);
-		refs_clear(&t->tables[i]);
-	}
 	free(t->tables);
 	free(t);
 }
@@ -65,7 +63,7 @@ tree_new(const struct schema *s)
 }
 
 static int
-clone_entry(struct tree *t, struct table *tab, const struct entry *e)
+clone_entry(struct table *tab, const struct entry *e)
 {
 	struct entry *copy = entry_copy(e, NULL);
 
@@ -73,7 +71,8 @@ clone_entry(struct tree *t, struct table *tab, const struct entry *e)
 		entry_free(copy);
 		return CLI_FAILED;
 	}
-	return refs_add(t, copy);
+	copy->refs = e->refs;
+	return CLI_OK;
 }
 
 struct tree *
@@ -84,7 +83,7 @@ tree_clone(const struct tree *t)
 
 	for (size_t i = 0; !rc && i < t->count; i++) {
 		for (const struct entry *e = t->tables[i].first; e && !rc; e = e->next)
-			rc = clone_entry(copy, &copy->tables[i], e);
+			rc = clone_entry(&copy->tables[i], e);
 	}
 	if (rc) {
 		tree_free(copy);
@@ -269,6 +268,28 @@ check_name(const struct tree *t, const struct entry *draft, struct err *e)
 	return CLI_OK;
 }
 
+/* Who named the one names the other. */
+static void
+swap(struct table *tab, struct entry *e, struct entry *with)
+{
+	table_swap(tab, e, with);
+	with->refs = e->refs;
+	e->refs = 0;
+}
+
+/* What tree_put() did to the table, undone. */
+static void
+take_out(struct tree *t, struct entry *draft, struct entry *old)
+{
+	struct table *tab = tree_table(t, draft->schema);
+
+	if (old)
+		swap(tab, draft, old);
+	else
+		table_remove(tab, draft);
+	tree_touch(t, draft->schema);
+}
+
 int
 tree_put(struct tree *t, struct entry *draft, struct entry *after, struct entry **old, struct err *e)
 {
@@ -278,17 +299,16 @@ tree_put(struct tree *t, struct entry *draft, struct entry *after, struct entry 
 
 	if (rc)
 		return rc;
-	if (refs_add(t, draft))
+	if (current)
+		swap(tab, current, draft);
+	else if (table_insert(tab, draft, after ? after : tab->last))
 		return reason_memory(e);
-	if (current) {
-		table_swap(tab, current, draft);
-	} else if (table_insert(tab, draft, after ? after : tab->last)) {
-		refs_drop(t, draft);
-		return reason_memory(e);
+	rc = refs_add(t, draft, e);
+	if (rc) {
+		take_out(t, draft, current);
+		return rc;
 	}
-	rc = refs_check(t, draft, e);
-	if (!rc)
-		rc = refs_check_loop(t, draft, e);
+	rc = refs_check_loop(t, draft, e);
 	if (rc) {
 		tree_unput(t, draft, current);
 		return rc;
@@ -309,14 +329,8 @@ tree_keep(struct tree *t, struct entry *old)
 void
 tree_unput(struct tree *t, struct entry *draft, struct entry *old)
 {
-	struct table *tab = tree_table(t, draft->schema);
-
-	if (old)
-		table_swap(tab, draft, old);
-	else
-		table_remove(tab, draft);
-	refs_drop(t, draft);
-	tree_touch(t, draft->schema);
+	refs_drop(t, draft); /* first: it may name itself */
+	take_out(t, draft, old);
 }
 
 int
@@ -324,7 +338,7 @@ tree_take(struct tree *t, struct entry *entry, struct err *e)
 {
 	char shown[80];
 
-	if (refs_count(t, entry->schema, entry->key))
+	if (entry->refs)
 		return err_set(e, CLI_IN_USE, "the entry '%s' is used by other entries",
 			       text_escape(shown, sizeof(shown), entry->key, strlen(entry->key)));
 	table_hide(tree_table(t, entry->schema), entry);
