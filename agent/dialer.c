@@ -7,6 +7,9 @@
 #include "agent/resolve.h"
 #include "base/text.h"
 
+/* Addresses of one round that are kept apart; one beyond them that comes twice is dialled twice. */
+enum { TRIED_MAX = 64 };
+
 enum stage { STAGE_IDLE, STAGE_WAIT, STAGE_RESOLVE, STAGE_DIAL };
 
 struct dialer {
@@ -25,8 +28,9 @@ struct dialer {
 	size_t target;                  /* index of the target being tried; count when the round is over */
 	struct addr addrs[RESOLVE_MAX]; /* of that target */
 	size_t addr_count, addr_next;
-	bool last_first;   /* the round begins with the address last connected to */
-	struct addr first; /* that address, once tried: not tried again in its turn; family 0: none */
+	bool last_first;              /* the round begins with the address last connected to */
+	struct addr tried[TRIED_MAX]; /* so far: whatever names lead to one, it is dialled once */
+	size_t tried_count;
 
 	char current_name[DIALER_NAME_MAX];
 	struct addr current;
@@ -52,6 +56,16 @@ dialer_free(struct dialer *d)
 	free(d);
 }
 
+static bool
+was_tried(const struct dialer *d, const struct addr *a)
+{
+	for (size_t i = 0; i < d->tried_count; i++) {
+		if (addr_same_host(&d->tried[i], a))
+			return true;
+	}
+	return false;
+}
+
 static void
 dial(struct dialer *d, const char *name, const struct addr *a)
 {
@@ -62,6 +76,8 @@ dial(struct dialer *d, const char *name, const struct addr *a)
 	if (name != d->current_name)
 		text_copy(d->current_name, sizeof(d->current_name), name);
 	d->current = *a;
+	if (d->tried_count < TRIED_MAX && !was_tried(d, a))
+		d->tried[d->tried_count++] = *a;
 	d->ops.dial(d->ops.ctx, d->current_name, &d->current);
 }
 
@@ -103,7 +119,6 @@ advance(struct dialer *d, mono_t now)
 	if (d->last_first) {
 		d->last_first = false;
 		if (d->last.family && is_configured(d, d->last_name)) {
-			d->first = d->last;
 			dial(d, d->last_name, &d->last);
 			return;
 		}
@@ -115,7 +130,7 @@ advance(struct dialer *d, mono_t now)
 		if (d->addr_next < d->addr_count) {
 			const struct addr *a = &d->addrs[d->addr_next++];
 
-			if (addr_same_host(a, &d->first))
+			if (was_tried(d, a))
 				continue;
 			dial(d, name, a);
 			return;
@@ -145,10 +160,9 @@ start_round(struct dialer *d, mono_t now)
 		d->due = MONO_NEVER;
 		return;
 	}
-	d->target = d->addr_count = d->addr_next = 0;
+	d->target = d->addr_count = d->addr_next = d->tried_count = 0;
 	d->kicked = false;
 	d->last_first = true;
-	d->first = (struct addr){.family = 0};
 	advance(d, now);
 }
 
