@@ -49,10 +49,19 @@ struct channel {
 	struct channel *next;
 };
 
+/* A close that found no room in the session's queue. The channel is gone, its peer does not know yet. */
+struct farewell {
+	uint32_t peer_id;
+	int code;
+	char reason[160];
+};
+
 struct channels {
 	struct channels_ops ops;
 	struct channel *list;
 	size_t count;
+	struct farewell owed[PROFILE_CHANNELS_MAX]; /* beyond that the peer's time-out ends its side */
+	size_t owed_count;
 	uint32_t window;
 	int64_t idle_ms;
 	uint32_t last_id;
@@ -152,6 +161,10 @@ peer_id_used(const struct channels *cs, uint32_t peer_id)
 {
 	for (const struct channel *ch = cs->list; ch; ch = ch->next) {
 		if (ch->open && ch->peer_id == peer_id)
+			return true;
+	}
+	for (size_t i = 0; i < cs->owed_count; i++) {
+		if (cs->owed[i].peer_id == peer_id)
 			return true;
 	}
 	return false;
@@ -299,13 +312,14 @@ channel_write_end(struct channel *ch)
 }
 
 static int
-send_control(struct channel *ch, const char *action, const char *key, uint64_t value, const char *reason)
+send_control(struct channels *cs, uint32_t peer_id, const char *action, const char *key, uint64_t value,
+	     const char *reason)
 {
 	struct buf b = BUF_INIT(PROFILE_TEXT_MAX);
 	int rc;
 
 	message_begin(&b, PROFILE_VERB_CHANNEL, NULL);
-	message_key_u(&b, "remoteid", ch->peer_id);
+	message_key_u(&b, "remoteid", peer_id);
 	message_key(&b, "action", action);
 	if (key)
 		message_key_u(&b, key, value);
@@ -313,7 +327,7 @@ send_control(struct channel *ch, const char *action, const char *key, uint64_t v
 		message_key(&b, "reason", reason);
 	rc = message_end(&b);
 	if (!rc)
-		rc = ch->home->ops.send(ch->home->ops.ctx, buf_head(&b), b.len);
+		rc = cs->ops.send(cs->ops.ctx, buf_head(&b), b.len);
 	buf_free(&b);
 	return rc;
 }
@@ -322,7 +336,7 @@ static void
 send_ack(struct channel *ch)
 {
 	ch->ack_due = true;
-	if (send_control(ch, "ack", "ack", ch->taken, NULL))
+	if (send_control(ch->home, ch->peer_id, "ack", "ack", ch->taken, NULL))
 		return; /* the queue is full: channels_pump() comes back to it */
 	ch->acked_to_peer = ch->taken;
 	ch->ack_due = false;
@@ -337,16 +351,39 @@ channel_took(struct channel *ch, size_t n)
 }
 
 static int
-send_close(struct channel *ch, int code, const char *reason)
+send_close(struct channels *cs, uint32_t peer_id, int code, const char *reason)
 {
-	return send_control(ch, "close", code ? "code" : NULL, (uint64_t)code, code ? reason : NULL);
+	return send_control(cs, peer_id, "close", code ? "code" : NULL, (uint64_t)code, code ? reason : NULL);
+}
+
+static void
+owe_close(struct channels *cs, uint32_t peer_id, int code, const char *reason)
+{
+	struct farewell *f = &cs->owed[cs->owed_count];
+
+	if (cs->owed_count == PROFILE_CHANNELS_MAX)
+		return;
+	*f = (struct farewell){.peer_id = peer_id, .code = code};
+	snprintf(f->reason, sizeof(f->reason), "%s", reason);
+	cs->owed_count++;
+}
+
+static void
+send_owed(struct channels *cs)
+{
+	size_t n = 0;
+
+	while (n < cs->owed_count && !send_close(cs, cs->owed[n].peer_id, cs->owed[n].code, cs->owed[n].reason))
+		n++;
+	cs->owed_count -= n;
+	memmove(cs->owed, cs->owed + n, cs->owed_count * sizeof(cs->owed[0]));
 }
 
 void
 channel_close(struct channel *ch, int code, const char *reason)
 {
-	if (ch->open)
-		send_close(ch, code, reason); /* lost where the queue is full: then the peer's time-out ends its side */
+	if (ch->open && send_close(ch->home, ch->peer_id, code, reason))
+		owe_close(ch->home, ch->peer_id, code, reason);
 	drop(ch, code, reason);
 }
 
@@ -430,7 +467,8 @@ close_delivered(struct channels *cs)
 	struct channel *ch = cs->list;
 
 	while (ch) {
-		if (ch->close_after && ch->open && all_acked(ch) && !send_close(ch, ch->close_code, ch->close_reason)) {
+		if (ch->close_after && ch->open && all_acked(ch) &&
+		    !send_close(cs, ch->peer_id, ch->close_code, ch->close_reason)) {
 			drop(ch, ch->close_code, ch->close_reason);
 			ch = cs->list; /* its owner may have changed the list */
 		} else {
@@ -442,6 +480,7 @@ close_delivered(struct channels *cs)
 void
 channels_pump(struct channels *cs)
 {
+	send_owed(cs);
 	for (struct channel *ch = cs->list; ch; ch = ch->next) {
 		if (ch->ack_due && ch->open)
 			send_ack(ch);

@@ -428,6 +428,39 @@ a_full_queue_is_waited_for(void **state)
 	}
 }
 
+/* A close that cannot wait for its channel waits without it; its number is not given away meanwhile. */
+static void
+a_forced_close_is_not_lost(void **state)
+{
+	struct owner *o[3];
+	const struct channel_ops ops = ops_of(new_owner());
+
+	(void)state;
+	for (uint32_t i = 0; i < 3; i++)
+		channel_close(accept_one(&o[i], PEER + i, 1000), i ? 500 : 0, "no room");
+	assert_string_equal(next_sent(), "channel|remoteid=700|action=close");
+	below.seen = below.count;
+	below.room = 0;
+	for (uint32_t i = 0; i < 3; i++)
+		channel_close(accept_one(&o[i], PEER + i, 1000), i ? 500 : 0, "no %s room");
+	assert_closed("without room", o[1], 500, "no %s room");
+	assert_int_equal(channels_count(below.cs), 0);
+	assert_null(channel_accept(below.cs, PEER + 1, 1000, &ops, below.now));
+	channels_pump(below.cs);
+	assert_string_equal(next_sent(), "");
+	below.room = 1;
+	channels_pump(below.cs);
+	assert_string_equal(next_sent(), "channel|remoteid=700|action=close");
+	assert_string_equal(next_sent(), "");
+	below.room = -1;
+	channels_pump(below.cs);
+	assert_string_equal(next_sent(), "channel|remoteid=701|action=close|code=500|reason=no %s room");
+	assert_string_equal(next_sent(), "channel|remoteid=702|action=close|code=500|reason=no %s room");
+	channels_pump(below.cs);
+	assert_string_equal(next_sent(), "");
+	assert_non_null(channel_accept(below.cs, PEER + 1, 1000, &ops, below.now));
+}
+
 static void
 a_refusal_closes_with_its_code(void **state)
 {
@@ -1042,6 +1075,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(bad_acknowledgements, setup, teardown),
 	    cmocka_unit_test_setup_teardown(channels_share_the_way, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_full_queue_is_waited_for, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_forced_close_is_not_lost, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_refusal_closes_with_its_code, setup, teardown),
 	    cmocka_unit_test_setup_teardown(what_waits_is_bounded, setup, teardown),
 	    cmocka_unit_test_setup_teardown(acknowledgements_come_in_time, setup, teardown),
