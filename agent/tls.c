@@ -170,40 +170,37 @@ read_ca(const char *path, mbedtls_x509_crt *out, struct err *e)
 	return err_set(e, -EINVAL, "%s: no CA certificate in it (basicConstraints CA:TRUE expected)", path);
 }
 
-static int
-read_crl(const char *path, mbedtls_x509_crl *out, struct err *e)
-{
-	char why[200];
-	char *text = NULL;
-	size_t len = 0;
-	int rc = file_read(path, CRL_FILE_MAX, &text, &len, e);
+typedef int parse_fn(void *out, const unsigned char *text, size_t size);
 
-	if (rc)
-		return rc;
-	rc = mbedtls_x509_crl_parse(out, (const unsigned char *)text, mbed_input_size(text, len));
-	free(text);
-	if (rc)
-		return err_set(e, -EINVAL, "%s: not a revocation list: %s", path, mbed_strerror(why, sizeof(why), rc));
-	return 0;
+static int
+parse_crl(void *out, const unsigned char *text, size_t size)
+{
+	return mbedtls_x509_crl_parse(out, text, size);
 }
 
 static int
-read_key(const char *path, mbedtls_pk_context *out, struct err *e)
+parse_key(void *out, const unsigned char *text, size_t size)
+{
+	return mbed_parse_key(out, text, size);
+}
+
+static int
+read_parsed(const char *path, size_t max, parse_fn *parse, void *out, const char *what, struct err *e)
 {
 	char why[200];
 	char *text = NULL;
 	size_t len = 0;
-	int rc = file_read(path, KEY_FILE_MAX, &text, &len, e);
+	int rc = file_read(path, max, &text, &len, e);
 
 	if (rc)
 		return rc;
-	rc = mbed_parse_key(out, (const unsigned char *)text, mbed_input_size(text, len));
-	explicit_bzero(text, len);
+	rc = parse(out, (const unsigned char *)text, mbed_input_size(text, len));
+	explicit_bzero(text, len); /* it may be a key */
 	free(text);
 	if (rc == MBEDTLS_ERR_PK_PASSWORD_REQUIRED)
 		return err_set(e, -EINVAL, "%s: a pass phrase protects the key, one without is expected", path);
 	if (rc)
-		return err_set(e, -EINVAL, "%s: not a private key: %s", path, mbed_strerror(why, sizeof(why), rc));
+		return err_set(e, -EINVAL, "%s: not a %s: %s", path, what, mbed_strerror(why, sizeof(why), rc));
 	return 0;
 }
 
@@ -219,7 +216,7 @@ read_own(const struct tls_files *files, struct tls_creds *c, struct err *e)
 		err_in(e, "%s", files->certificate);
 		return rc;
 	}
-	rc = read_key(files->private_key, &c->key, e);
+	rc = read_parsed(files->private_key, KEY_FILE_MAX, parse_key, &c->key, "private key", e);
 	if (rc)
 		return rc;
 	if (!mbed_key_matches(&c->own.pk, &c->key))
@@ -247,7 +244,7 @@ tls_creds_load(const struct tls_files *files, struct tls_creds **out, struct err
 	if (!rc)
 		rc = read_ca(files->ca_certificate, &c->ca, e);
 	if (!rc && c->has_crl)
-		rc = read_crl(files->crl, &c->crl, e);
+		rc = read_parsed(files->crl, CRL_FILE_MAX, parse_crl, &c->crl, "revocation list", e);
 	if (!rc) {
 		*out = c;
 		c = NULL;
