@@ -11,7 +11,6 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/text.h"
 
 enum { FILE_MAX = 256 * 1024 };
 
@@ -39,17 +38,6 @@ history_json(const struct history_entry *x)
 }
 
 static int
-read_text(const struct cJSON *j, const char *key, char *dst, size_t size, struct err *e)
-{
-	const char *text;
-	int rc = json_get_str(j, key, &text, e);
-
-	if (!rc && text_copy(dst, size, text))
-		rc = err_set(e, -EINVAL, "key \"%s\": at most %zu bytes expected", key, size - 1);
-	return rc;
-}
-
-static int
 read_count(const struct cJSON *j, const char *key, unsigned *out, struct err *e)
 {
 	int64_t n;
@@ -67,11 +55,11 @@ read_entry(const struct cJSON *j, struct history_entry *out, struct err *e)
 	int rc = json_get_int(j, "time", INT64_MIN / 2048, INT64_MAX / 2048, &x.when_s, e);
 
 	if (!rc)
-		rc = read_text(j, "user", x.user, sizeof(x.user), e);
+		rc = json_get_text(j, "user", x.user, sizeof(x.user), e);
 	if (!rc)
-		rc = read_text(j, "id", x.id, sizeof(x.id), e);
+		rc = json_get_text(j, "id", x.id, sizeof(x.id), e);
 	if (!rc)
-		rc = read_text(j, "install", x.install, sizeof(x.install), e);
+		rc = json_get_text(j, "install", x.install, sizeof(x.install), e);
 	if (!rc)
 		rc = read_count(j, "commands", &x.commands, e);
 	if (!rc)
@@ -79,9 +67,9 @@ read_entry(const struct cJSON *j, struct history_entry *out, struct err *e)
 	if (!rc)
 		rc = read_count(j, "failed", &x.failed, e);
 	if (!rc)
-		rc = read_text(j, "result", x.result, sizeof(x.result), e);
+		rc = json_get_text(j, "result", x.result, sizeof(x.result), e);
 	if (!rc)
-		rc = read_text(j, "reason", x.reason, sizeof(x.reason), e);
+		rc = json_get_text(j, "reason", x.reason, sizeof(x.reason), e);
 	if (!rc)
 		*out = x;
 	return rc;

@@ -12,26 +12,14 @@
 enum { MEMORY_MAX_BYTES = 16384 };
 
 static int
-read_text(const struct cJSON *j, const char *key, char *dst, size_t size, struct err *e)
-{
-	const char *v;
-
-	if (json_get_str(j, key, &v, e))
-		return -EBADMSG;
-	if (text_copy(dst, size, v))
-		return err_set(e, -EBADMSG, "key \"%s\" is longer than %zu bytes", key, size - 1);
-	return 0;
-}
-
-static int
 read_fields(const struct cJSON *j, struct memory *m, struct err *e)
 {
 	char address[ADDR_TEXT];
 
-	if (read_text(j, "mgmtid", m->mgmtid, sizeof(m->mgmtid), e) ||
-	    read_text(j, "first-fmgid", m->first_fmgid, sizeof(m->first_fmgid), e) ||
-	    read_text(j, "target", m->target, sizeof(m->target), e) ||
-	    read_text(j, "address", address, sizeof(address), e) ||
+	if (json_get_text(j, "mgmtid", m->mgmtid, sizeof(m->mgmtid), e) ||
+	    json_get_text(j, "first-fmgid", m->first_fmgid, sizeof(m->first_fmgid), e) ||
+	    json_get_text(j, "target", m->target, sizeof(m->target), e) ||
+	    json_get_text(j, "address", address, sizeof(address), e) ||
 	    json_get_int(j, "last-good", 0, INT64_C(1) << 40, &m->last_good_s, e))
 		return -EBADMSG;
 	if (*address && addr_parse_host(address, &m->address))

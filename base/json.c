@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/text.h"
 
 /* The library keeps numbers as doubles: a whole number beyond this may be another one than was written. */
 #define JSON_WHOLE_MAX 9007199254740991.0
@@ -165,6 +166,17 @@ json_get_str(const struct cJSON *obj, const char *key, const char **out, struct 
 		return err_set(e, -EINVAL, "key \"%s\": text expected", key);
 	*out = v->valuestring;
 	return 0;
+}
+
+int
+json_get_text(const struct cJSON *obj, const char *key, char *dst, size_t size, struct err *e)
+{
+	const char *text;
+	int rc = json_get_str(obj, key, &text, e);
+
+	if (!rc && text_copy(dst, size, text))
+		rc = err_set(e, -EINVAL, "key \"%s\": at most %zu bytes expected", key, size - 1);
+	return rc;
 }
 
 /* Without floor(): the mathematics library would be 280 kB of every agent's memory for this one call. */

@@ -26,6 +26,8 @@ char *json_pretty(const struct cJSON *root);
 
 /* Members. -ENOENT missing, -EINVAL wrong type or range. The string stays the object's. `e` names the key. */
 int json_get_str(const struct cJSON *obj, const char *key, const char **out, struct err *e);
+/* The same into `dst` of `size` bytes; -EINVAL also when it is longer. */
+int json_get_text(const struct cJSON *obj, const char *key, char *dst, size_t size, struct err *e);
 int json_get_int(const struct cJSON *obj, const char *key, int64_t min, int64_t max, int64_t *out, struct err *e);
 int json_get_bool(const struct cJSON *obj, const char *key, bool *out, struct err *e);
 const struct cJSON *json_get(const struct cJSON *obj, const char *key); /* NULL: none */

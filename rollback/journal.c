@@ -12,7 +12,6 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "base/text.h"
 #include "config/script.h"
 
 /* A record: magic, kind, number, length of the payload, SHA-256 of all that and the payload, payload. */
@@ -144,27 +143,16 @@ mark_json(const struct journal_mark *m)
 }
 
 static int
-read_str(const struct cJSON *j, const char *key, char *dst, size_t size, struct err *e)
-{
-	const char *text;
-	int rc = json_get_str(j, key, &text, e);
-
-	if (!rc && text_copy(dst, size, text))
-		rc = err_set(e, -EINVAL, "key \"%s\": at most %zu bytes expected", key, size - 1);
-	return rc;
-}
-
-static int
 read_head(const struct cJSON *j, struct journal_head *h, struct err *e)
 {
-	int rc = read_str(j, "id", h->id, sizeof(h->id), e);
+	int rc = json_get_text(j, "id", h->id, sizeof(h->id), e);
 
 	if (!rc)
-		rc = read_str(j, "manager", h->manager, sizeof(h->manager), e);
+		rc = json_get_text(j, "manager", h->manager, sizeof(h->manager), e);
 	if (!rc)
-		rc = read_str(j, "saved-digest", h->saved_digest, sizeof(h->saved_digest), e);
+		rc = json_get_text(j, "saved-digest", h->saved_digest, sizeof(h->saved_digest), e);
 	if (!rc)
-		rc = read_str(j, "boot", h->boot_id, sizeof(h->boot_id), e);
+		rc = json_get_text(j, "boot", h->boot_id, sizeof(h->boot_id), e);
 	if (!rc)
 		rc = json_get_int(j, "when", INT64_MIN / 1024, INT64_MAX / 1024, &h->when_s, e);
 	return rc ? rc : json_get_bool(j, "reboot", &h->manager_allows_reboot, e);
@@ -240,7 +228,7 @@ read_mark(const struct cJSON *j, struct journal_mark *m, struct err *e)
 	if (!rc)
 		rc = json_get_int(j, "restored", 0, UINT_MAX, &restored, e);
 	if (!rc)
-		rc = read_str(j, "cause", m->cause, sizeof(m->cause), e);
+		rc = json_get_text(j, "cause", m->cause, sizeof(m->cause), e);
 	if (!rc)
 		rc = read_spent(j, m, e);
 	if (!rc)

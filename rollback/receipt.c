@@ -210,20 +210,6 @@ receipt_json(const struct receipt *r)
 	return root;
 }
 
-/* A text member into a field of the receipt. */
-static int
-read_text(const struct cJSON *j, const char *key, char *dst, size_t size, struct err *e)
-{
-	const char *text;
-	int rc = json_get_str(j, key, &text, e);
-
-	if (rc)
-		return rc;
-	if (text_copy(dst, size, text))
-		return err_set(e, -EINVAL, "key \"%s\": at most %zu bytes expected", key, size - 1);
-	return 0;
-}
-
 static int
 read_verdict(const struct cJSON *j, enum receipt_verdict *out, struct err *e)
 {
@@ -373,15 +359,15 @@ receipt_from_json(const struct cJSON *j, struct receipt *out, struct err *e)
 	int rc;
 
 	receipt_init(&r);
-	rc = read_text(j, "id", r.id, sizeof(r.id), e);
+	rc = json_get_text(j, "id", r.id, sizeof(r.id), e);
 	if (!rc)
-		rc = read_text(j, "manager", r.manager, sizeof(r.manager), e);
+		rc = json_get_text(j, "manager", r.manager, sizeof(r.manager), e);
 	if (!rc)
-		rc = read_text(j, "cause", r.cause, sizeof(r.cause), e);
+		rc = json_get_text(j, "cause", r.cause, sizeof(r.cause), e);
 	if (!rc)
-		rc = read_text(j, "set-digest", r.set_digest, sizeof(r.set_digest), e);
+		rc = json_get_text(j, "set-digest", r.set_digest, sizeof(r.set_digest), e);
 	if (!rc)
-		rc = read_text(j, "unset-digest", r.unset_digest, sizeof(r.unset_digest), e);
+		rc = json_get_text(j, "unset-digest", r.unset_digest, sizeof(r.unset_digest), e);
 	if (!rc)
 		rc = read_verdict(j, &r.verdict, e);
 	if (!rc)

@@ -231,6 +231,7 @@ members(void **state)
 	struct cJSON *j = json_parse(text, strlen(text), NULL);
 	struct err e = ERR_NONE;
 	const char *s = NULL;
+	char word[8];
 	bool b = false;
 
 	(void)state;
@@ -252,6 +253,11 @@ members(void **state)
 
 	assert_int_equal(json_get_str(j, "s", &s, &e), 0);
 	assert_string_equal(s, "x");
+	assert_int_equal(json_get_text(j, "s", word, 2, &e), 0);
+	assert_string_equal(word, "x");
+	assert_int_equal(json_get_text(j, "n", word, 2, &e), -EINVAL);
+	assert_int_equal(json_get_text(j, "s", word, 1, &e), -EINVAL);
+	assert_string_equal(e.text, "key \"s\": at most 0 bytes expected");
 	assert_int_equal(json_get_bool(j, "t", &b, &e), 0);
 	assert_true(b);
 	assert_int_equal(json_get_bool(j, "f", &b, &e), 0);
