@@ -796,8 +796,8 @@ on_message(struct session *s, const struct message *m, mono_t now)
 	s->count.messages_in++;
 	s->count.repeated_keys += m->repeated;
 	if (m->repeated)
-		log_debug(DBG_ERROR, "[session] %u repeated keys in %s %s: the first of each counts", m->repeated,
-			  m->verb, m->argument);
+		log_debug(DBG_ERROR, "[session] repeated keys in %s %s: %u, first %s: the first of each counts",
+			  m->verb, m->argument, m->repeated, m->repeated_first);
 	if (strcmp(m->verb, PROFILE_VERB_CHANNEL) != 0 || log_wants(DBG_CHANNEL))
 		message_log("client:", m);
 	if (!strcmp(m->verb, PROFILE_VERB_REPLY)) {
