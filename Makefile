@@ -244,7 +244,10 @@ check-gcm-both:
 	eval $(MAKE) GCM=nettle B=build-gcm-36 O=build-36/obj $$(test/mbedtls36.sh build-36/mbedtls) all unit-gcm
 	FGFMD=$(CURDIR)/build-gcm-36/fgfmd FGFMCTL=$(CURDIR)/build-gcm-36/fgfmctl test/netns/run test_tls
 
-e2e: all $(SUPERVISE) ## end-to-end tests against the lab manager, between network namespaces (root)
+# Measured by `make bench`; the end-to-end tests see that they run.
+BENCH := $(B)/bench/engine $(B)/bench/routes
+
+e2e: all $(SUPERVISE) $(BENCH) ## end-to-end tests against the lab manager, between network namespaces (root)
 	/usr/bin/pytest-3 -q test/lab
 	/usr/bin/pytest-3 -q -p no:cacheprovider test/vm
 	test/netns/run
@@ -318,8 +321,6 @@ soak: all ## run the tunnel at full load for ten minutes, with resets all along 
 	$(BENCH_ENV) test/bench/soak
 
 # --- and that of the configuration engine -----------------------------------------------------------------------------
-BENCH := $(B)/bench/engine $(B)/bench/routes
-
 $(B)/bench/engine: $(O)/test/bench/engine.o $(call LIBS_OF,config)
 	@mkdir -p $(@D)
 	$(call say,LD)

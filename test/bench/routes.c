@@ -63,6 +63,12 @@ run_text(struct tree *t, struct apply *a, const char *text, size_t len, const ch
 int
 main(int argc, char *argv[])
 {
+	const struct apply_options host = {.resolv_conf = "",
+					   .localtime = "",
+					   .zoneinfo = "",
+					   .run_dir = argc == 3 ? argv[2] : "",
+					   .handler_dir = "",
+					   .handler_user = ""};
 	struct schema *s = schema_new();
 	struct buf back = BUF_INIT(CONFIG_MAX_BYTES);
 	struct tree *t, *interfaces;
@@ -71,11 +77,11 @@ main(int argc, char *argv[])
 	char *text, *routes;
 	size_t len;
 
-	must(argc == 2 && s && !schema_add_builtin(s, &e), "usage: routes FILE", &e);
+	must(argc == 3 && s && !schema_add_builtin(s, &e), "usage: routes FILE FOLDER", &e);
 	must(!file_read(argv[1], CONFIG_MAX_BYTES, &text, &len, &e), argv[1], &e);
 	routes = strstr(text, "config router static\n");
 	t = tree_new(s);
-	must(t && routes && !apply_new(false, &a, &e), "starting", &e);
+	must(t && routes && !apply_new(&host, &a, &e), "starting", &e);
 	run_text(t, a, text, (size_t)(routes - text), "interfaces");
 	interfaces = tree_clone(t);
 	must(interfaces, "memory", NULL);
