@@ -380,12 +380,12 @@ reopen(int fd, int *out, struct err *e)
 	return *out < 0 ? err_sys(e, -errno, "payload") : 0;
 }
 
-/* Somebody else runs it; until then it has failed. */
+/* Somebody else runs it; until then it has failed. `in`: what a hook is to load; NULL: a validator. */
 static int
-want_program(struct pkg_job *job, enum pkg_program what, int payload_fd, struct err *e)
+want_program(struct pkg_job *job, int payload_fd, const struct pkg_installed *in, struct err *e)
 {
+	enum pkg_program what = in ? PKG_RELOAD : PKG_VALIDATE;
 	const struct pkg_object_result *r = &job->results[job->at];
-	const struct pkg_installed *in = what == PKG_RELOAD ? pkg_store_current(job->p.store, r->kind) : NULL;
 	int rc = reopen(payload_fd, &job->run_fd, e);
 
 	if (rc)
@@ -459,7 +459,7 @@ validate(struct pkg_job *job)
 		refuse(job, job->at++, PKG_REFUSAL_VALIDATOR, e);
 		return PKG_MORE;
 	}
-	if (want_program(job, PKG_VALIDATE, it->payload_fd, &e)) {
+	if (want_program(job, it->payload_fd, NULL, &e)) {
 		refuse(job, job->at++, PKG_REFUSAL_TROUBLE, e);
 		return PKG_MORE;
 	}
@@ -500,15 +500,12 @@ static void
 take_back(struct pkg_job *job, enum pkg_refusal refusal, struct err why)
 {
 	struct pkg_placed *p = &job->items[job->at].placed;
-	const struct object_type *kind = job->results[job->at].kind;
 	struct err e = ERR_NONE;
 
 	if (p->kind && pkg_store_back(job->p.store, p, &e))
 		log_event(EVENT_FILE_DAMAGED, LOG_LEVEL_CRITICAL, "Package object could not be taken back", "object",
-			  kind->name, "reason", e.text, NULL);
+			  job->results[job->at].name, "reason", e.text, NULL);
 	p->kind = NULL;
-	if (pkg_store_read_kind(job->p.store, kind, &e))
-		log_say(LOG_LEVEL_ERROR, "%s", e.text);
 	refuse(job, job->at, refusal, why);
 }
 
@@ -525,9 +522,7 @@ make_current(struct pkg_job *job, struct err *e)
 	pkg_say_placed(job, job->at, it->placed.name);
 	rc = pkg_store_swap(job->p.store, &it->placed, e);
 	if (!rc)
-		rc = pkg_store_read_kind(job->p.store, r->kind, e);
-	if (!rc)
-		rc = want_program(job, PKG_RELOAD, it->payload_fd, e);
+		rc = want_program(job, it->payload_fd, pkg_store_coming(job->p.store), e);
 	return rc;
 }
 
@@ -561,7 +556,7 @@ reload_before(struct pkg_job *job)
 	int fd = in ? open(in->payload_path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1, rc = -ENOENT;
 
 	if (fd >= 0)
-		rc = want_program(job, PKG_RELOAD, fd, &e);
+		rc = want_program(job, fd, in, &e);
 	close_fd(&fd);
 	job->phase = PHASE_RELOADED_BEFORE;
 	return rc ? PKG_MORE : PKG_RUN;

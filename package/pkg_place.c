@@ -151,7 +151,14 @@ pkg_store_swap(struct pkg_store *s, struct pkg_placed *p, struct err *e)
 		return sub_fd;
 	rc = swap(sub_fd, p, e);
 	close(sub_fd);
-	return rc;
+	pkg_store_clear_slot(&s->coming);
+	return rc ? rc : pkg_store_read_slot(s, p->kind, &s->coming, e);
+}
+
+const struct pkg_installed *
+pkg_store_coming(const struct pkg_store *s)
+{
+	return &s->coming.in;
 }
 
 static int
@@ -176,6 +183,7 @@ pkg_store_back(struct pkg_store *s, struct pkg_placed *p, struct err *e)
 
 	if (sub_fd < 0)
 		return sub_fd;
+	pkg_store_clear_slot(&s->coming);
 	rc = go_back(sub_fd, p, e);
 	/* still current: it must not go */
 	if (!p->swapped && (pkg_dir_remove(sub_fd, p->name, &why) || pkg_dir_remove(sub_fd, BACK, &why)))
@@ -187,16 +195,15 @@ pkg_store_back(struct pkg_store *s, struct pkg_placed *p, struct err *e)
 void
 pkg_store_settle(struct pkg_store *s, struct pkg_placed *p)
 {
+	struct slot *slot = &s->slots[types_index(p->kind)];
 	struct err e = ERR_NONE;
-	int rc = pkg_store_tidy_kind(s, p->kind, &e);
 
-	if (rc)
+	pkg_store_clear_slot(slot);
+	*slot = s->coming;
+	slot->in.health = PKG_GOOD;
+	s->coming = (struct slot){0};
+	if (pkg_store_tidy_kind(s, p->kind, &e))
 		log_say(LOG_LEVEL_WARNING, "%s: %s", p->kind->name, e.text);
-	rc = pkg_store_read_kind(s, p->kind, &e);
-	if (rc)
-		log_say(LOG_LEVEL_ERROR, "%s: %s", p->kind->name, e.text);
-	else
-		pkg_store_set_health(s, p->kind, PKG_GOOD);
 }
 
 int

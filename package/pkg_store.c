@@ -216,8 +216,8 @@ pkg_store_files(const struct pkg_store *s, const struct object_type *kind, enum 
 	return 0;
 }
 
-static void
-clear_slot(struct slot *slot)
+void
+pkg_store_clear_slot(struct slot *slot)
 {
 	free(slot->in.object_path);
 	free(slot->in.payload_path);
@@ -242,7 +242,7 @@ fill_slot(const struct pkg_store *s, const struct object_type *kind, const struc
 	};
 
 	if (!slot.in.object_path || !slot.in.payload_path) {
-		clear_slot(&slot);
+		pkg_store_clear_slot(&slot);
 		return -ENOMEM;
 	}
 	*out = slot;
@@ -257,23 +257,30 @@ same_object(const struct slot *a, const struct slot *b)
 }
 
 int
-pkg_store_read_kind(struct pkg_store *s, const struct object_type *kind, struct err *e)
+pkg_store_read_slot(const struct pkg_store *s, const struct object_type *kind, struct slot *out, struct err *e)
 {
-	struct slot *slot = &s->slots[types_index(kind)], found = {0};
 	struct pkg_files f;
 	int rc = pkg_store_files(s, kind, PKG_CURRENT, &f, e);
 
-	if (!rc) {
-		rc = fill_slot(s, kind, &f, &found);
-		pkg_files_close(&f);
-		if (rc)
-			return err_sys(e, rc, "%s", kind->name);
-	}
+	*out = (struct slot){0};
+	if (rc)
+		return rc == -ENOENT ? 0 : rc;
+	rc = fill_slot(s, kind, &f, out);
+	pkg_files_close(&f);
+	return rc ? err_sys(e, rc, "%s", kind->name) : 0;
+}
+
+int
+pkg_store_read_kind(struct pkg_store *s, const struct object_type *kind, struct err *e)
+{
+	struct slot *slot = &s->slots[types_index(kind)], found;
+	int rc = pkg_store_read_slot(s, kind, &found, e);
+
 	if (same_object(slot, &found))
 		found.in.health = slot->in.health;
-	clear_slot(slot);
+	pkg_store_clear_slot(slot);
 	*slot = found;
-	return rc == -ENOENT ? 0 : rc;
+	return rc;
 }
 
 int
@@ -421,7 +428,8 @@ pkg_store_free(struct pkg_store *s)
 	if (!s)
 		return;
 	for (size_t i = 0; s->slots && i < types_count(); i++)
-		clear_slot(&s->slots[i]);
+		pkg_store_clear_slot(&s->slots[i]);
+	pkg_store_clear_slot(&s->coming);
 	pkg_store_unlock(s);
 	if (s->fd >= 0)
 		close(s->fd);

@@ -49,8 +49,10 @@ struct pkg_placed {
 int pkg_store_put(struct pkg_store *s, const struct object_type *kind, struct version v, bool is_signed, int object_fd,
 		  int payload_fd, struct pkg_placed *out, struct err *e);
 
-/* Makes it current, durably. After a failure, and also later: pkg_store_back(). */
+/* Makes it current, durably, and reads it: pkg_store_coming(), while pkg_store_current() is still what was before.
+ * After a failure, and also later: pkg_store_back(). */
 int pkg_store_swap(struct pkg_store *s, struct pkg_placed *p, struct err *e);
+const struct pkg_installed *pkg_store_coming(const struct pkg_store *s);
 
 /* As if it had never been put there. -errno: it could not be undone, and that is an emergency. */
 int pkg_store_back(struct pkg_store *s, struct pkg_placed *p, struct err *e);
@@ -62,7 +64,7 @@ void pkg_store_settle(struct pkg_store *s, struct pkg_placed *p);
 /* The version before takes the place of the current one, which is removed; `name` NULL: none does. The lock is held. */
 int pkg_store_replace(struct pkg_store *s, const struct object_type *kind, const char *name, struct err *e);
 
-/* What is on disk now, as pkg_store_current() tells it. 0, also when there is none; -errno: it counts as none. */
+/* Reads one kind again. 0, also when there is none; -errno: it counts as none. */
 int pkg_store_read_kind(struct pkg_store *s, const struct object_type *kind, struct err *e);
 
 void pkg_store_set_health(struct pkg_store *s, const struct object_type *kind, enum pkg_health h);

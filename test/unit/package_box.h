@@ -5,6 +5,7 @@
 #define TEST_UNIT_PACKAGE_BOX_H
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdarg.h>
@@ -103,14 +104,21 @@ box_reopen(void)
 	return -1;
 }
 
+static inline int
+box_remove(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st;
+	(void)type;
+	(void)at;
+	return remove(path);
+}
+
 /* Anew: nothing installed, nothing said. */
 static inline int
 box_open(void)
 {
-	char command[256];
-
 	snprintf(box.folder, sizeof(box.folder), "%s/state", fixture_folder);
-	snprintf(command, sizeof(command), "rm -rf %s", box.folder);
+	nftw(box.folder, box_remove, 16, FTW_DEPTH | FTW_PHYS);
 	box.events.max = box.lines.max = 1024 * 1024;
 	box_hush();
 	if (!box.sink.line) {
@@ -118,7 +126,7 @@ box_open(void)
 		log_attach(&box.sink);
 		log_sink_mask(&box.sink, DBG_PACKAGE);
 	}
-	return system(command) || box_reopen() ? -1 : 0;
+	return box_reopen();
 }
 
 static inline void
