@@ -112,7 +112,8 @@ read_file(struct pkg_status *st, struct err *e)
 	if (rc)
 		return rc;
 	root = json_parse(text, len, e);
-	rc = root ? read_records(st, root, e) : -EBADMSG;
+	/* a missing key is no missing file */
+	rc = root && !read_records(st, root, e) ? 0 : -EBADMSG;
 	json_free(root);
 	free(text);
 	return rc;
