@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/inlet.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/loop.h"
@@ -107,36 +108,6 @@ set_step(struct conn *c, enum conn_step step)
 
 /* --- opening ------------------------------------------------------------------------------------------------------ */
 
-static socklen_t
-to_sockaddr(const struct addr *a, uint16_t port, struct sockaddr_storage *ss)
-{
-	memset(ss, 0, sizeof(*ss));
-	if (a->family == AF_INET) {
-		struct sockaddr_in *in = (struct sockaddr_in *)ss;
-
-		in->sin_family = AF_INET;
-		in->sin_port = htons(port);
-		memcpy(&in->sin_addr, a->bytes, 4);
-		return sizeof(*in);
-	}
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
-
-	in6->sin6_family = AF_INET6;
-	in6->sin6_port = htons(port);
-	memcpy(&in6->sin6_addr, a->bytes, 16);
-	return sizeof(*in6);
-}
-
-static void
-from_sockaddr(const struct sockaddr_storage *ss, struct addr *a)
-{
-	*a = (struct addr){.family = ss->ss_family, .prefix = ss->ss_family == AF_INET ? 32 : 128};
-	if (ss->ss_family == AF_INET)
-		memcpy(a->bytes, &((const struct sockaddr_in *)ss)->sin_addr, 4);
-	else
-		memcpy(a->bytes, &((const struct sockaddr_in6 *)ss)->sin6_addr, 16);
-}
-
 static int
 set_int(int fd, int level, int name, int value)
 {
@@ -175,11 +146,11 @@ open_socket(struct conn *c, struct err *e)
 	if (c->device[0] && setsockopt(c->fd, SOL_SOCKET, SO_BINDTODEVICE, c->device, (socklen_t)strlen(c->device) + 1))
 		return err_sys(e, -errno, "binding to interface %s", c->device);
 	if (t->source.family) {
-		n = to_sockaddr(&t->source, 0, &ss);
+		n = inlet_sockaddr(&t->source, 0, &ss);
 		if (bind(c->fd, (struct sockaddr *)&ss, n))
 			return err_sys(e, -errno, "binding to source %s", addr_host(text, &t->source));
 	}
-	n = to_sockaddr(&t->addr, t->port, &ss);
+	n = inlet_sockaddr(&t->addr, t->port, &ss);
 	if (connect(c->fd, (struct sockaddr *)&ss, n) && errno != EINPROGRESS)
 		return err_sys(e, -errno, "connecting");
 	return 0;
@@ -190,6 +161,7 @@ on_connected(struct conn *c)
 {
 	struct sockaddr_storage ss;
 	socklen_t n = sizeof(int);
+	uint16_t port;
 	int so_error = 0;
 	struct err e;
 
@@ -201,7 +173,7 @@ on_connected(struct conn *c)
 	}
 	n = sizeof(ss);
 	if (!getsockname(c->fd, (struct sockaddr *)&ss, &n))
-		from_sockaddr(&ss, &c->local);
+		inlet_addr(&ss, &c->local, &port);
 	loop_timer_at(c->timer, mono_in(clock_mono(), PROFILE_HANDSHAKE_MS));
 	set_step(c, CONN_TLS);
 }

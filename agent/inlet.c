@@ -68,6 +68,24 @@ inlet_open(int family, int type, uint16_t port, uint16_t *bound, struct err *e)
 		       family == AF_INET ? "IPv4" : "IPv6");
 }
 
+socklen_t
+inlet_sockaddr(const struct addr *a, uint16_t port, struct sockaddr_storage *ss)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)ss;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
+
+	memset(ss, 0, sizeof(*ss));
+	ss->ss_family = (sa_family_t)a->family;
+	if (a->family == AF_INET) {
+		in->sin_port = htons(port);
+		memcpy(&in->sin_addr, a->bytes, sizeof(in->sin_addr));
+		return sizeof(*in);
+	}
+	in6->sin6_port = htons(port);
+	memcpy(&in6->sin6_addr, a->bytes, sizeof(in6->sin6_addr));
+	return sizeof(*in6);
+}
+
 void
 inlet_addr(const struct sockaddr_storage *ss, struct addr *a, uint16_t *port)
 {

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/inlet.h"
 #include "base/addr.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -51,31 +52,13 @@ struct wanted {
 	int fd;
 };
 
-static socklen_t
-fill_address(struct sockaddr_storage *ss, const struct addr *a, uint16_t port)
-{
-	struct sockaddr_in *in = (struct sockaddr_in *)ss;
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
-
-	memset(ss, 0, sizeof(*ss));
-	ss->ss_family = (sa_family_t)a->family;
-	if (a->family == AF_INET) {
-		in->sin_port = htons(port);
-		memcpy(&in->sin_addr, a->bytes, sizeof(in->sin_addr));
-		return sizeof(*in);
-	}
-	in6->sin6_port = htons(port);
-	memcpy(&in6->sin6_addr, a->bytes, sizeof(in6->sin6_addr));
-	return sizeof(*in6);
-}
-
 /* Inside the namespace. */
 static int
 open_socket(void *ctx, struct err *e)
 {
 	struct wanted *w = ctx;
 	struct sockaddr_storage ss;
-	socklen_t len = fill_address(&ss, w->local, w->port);
+	socklen_t len = inlet_sockaddr(w->local, w->port, &ss);
 	char text[ADDR_TEXT];
 	const int on = 1;
 
