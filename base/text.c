@@ -152,6 +152,29 @@ text_unhex(void *dst, size_t len, const char *hex)
 }
 
 char *
+text_base64(char *dst, size_t size, const void *src, size_t len)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const uint8_t *p = src;
+	char *out = dst;
+
+	if (size < 4 * ((len + 2) / 3) + 1)
+		len = 0;
+	for (size_t i = 0; i < len; i += 3) {
+		size_t n = len - i < 3 ? len - i : 3;
+		uint32_t v = (uint32_t)p[i] << 16 | (n > 1 ? (uint32_t)p[i + 1] << 8 : 0) | (n > 2 ? p[i + 2] : 0);
+
+		*out++ = digits[v >> 18];
+		*out++ = digits[v >> 12 & 63];
+		*out++ = n > 1 ? digits[v >> 6 & 63] : '=';
+		*out++ = n > 2 ? digits[v & 63] : '=';
+	}
+	if (size)
+		*out = '\0';
+	return dst;
+}
+
+char *
 text_utc(char *dst, size_t size, int64_t s)
 {
 	time_t t = (time_t)s;

@@ -29,6 +29,9 @@ char *text_hex(char *dst, size_t size, const void *src, size_t len);
 /* The reverse: exactly `len` bytes from 2 * len hex digits. Returns 0 or -EINVAL. */
 int text_unhex(void *dst, size_t len, const char *hex);
 
+/* Base64 with padding, without line ends; `dst` needs 4 * ((len + 2) / 3) + 1 bytes, else it is "". Returns dst. */
+char *text_base64(char *dst, size_t size, const void *src, size_t len);
+
 /* "yyyy-mm-dd hh:mm:ss" in UTC for seconds since 1970; for people and for files. Returns dst. */
 char *text_utc(char *dst, size_t size, int64_t s);
 

@@ -291,6 +291,36 @@ spans(void **state)
 	assert_guarded(4);
 }
 
+/* RFC 4648, section 10, and what needs the last two digits. */
+static void
+base64(void **state)
+{
+	static const struct {
+		const char *bytes, *text;
+	} rows[] = {
+	    {"", ""},
+	    {"f", "Zg=="},
+	    {"fo", "Zm8="},
+	    {"foo", "Zm9v"},
+	    {"foob", "Zm9vYg=="},
+	    {"fooba", "Zm9vYmE="},
+	    {"foobar", "Zm9vYmFy"},
+	    {"\xfb\xff\xfe", "+//+"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		size_t size = strlen(rows[i].text) + 1;
+
+		assert_string_equal(text_base64(guard(), size, rows[i].bytes, strlen(rows[i].bytes)), rows[i].text);
+		assert_guarded(size);
+	}
+	assert_string_equal(text_base64(guard(), 8, "foobar", 6), "");
+	assert_string_equal(text_base64(guard(), 1, "f", 1), "");
+	text_base64(guard(), 0, "f", 1);
+	assert_guarded(0);
+}
+
 int
 main(void)
 {
@@ -298,6 +328,7 @@ main(void)
 	    cmocka_unit_test(copies_that_fit),  cmocka_unit_test(escapes),        cmocka_unit_test(escapes_are_cut),
 	    cmocka_unit_test(unsigned_numbers), cmocka_unit_test(signed_numbers), cmocka_unit_test(hex_back_is_strict),
 	    cmocka_unit_test(hex_fits),         cmocka_unit_test(times),          cmocka_unit_test(spans),
+	    cmocka_unit_test(base64),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
