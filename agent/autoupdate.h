@@ -2,8 +2,8 @@
  * word that there is something newer (update.h says how often that counts). No socket, no clock.
  *
  * At most one update runs at a time, whoever began it. What becomes due meanwhile waits; what becomes due twice is done
- * once. One that fails is tried again a few times, then waits for its next turn. Times of day are local time; a clock
- * that is set while a deadline runs moves the deadline.
+ * once. One that fails is tried again a few times, then waits for its next turn; one that was missed, because the box
+ * was off, is made up for. Times of day are local time; a clock that is set while a deadline runs moves the deadline.
  */
 #ifndef AGENT_AUTOUPDATE_H
 #define AGENT_AUTOUPDATE_H
@@ -41,6 +41,7 @@ enum autoupdate_why {
 
 struct autoupdate {
 	struct autoupdate_plan plan;
+	bool followed;     /* there was a plan before */
 	mono_t due;        /* of the schedule; MONO_NEVER: none */
 	mono_t retry;      /* of one that failed; MONO_NEVER: none */
 	bool noticed;      /* a manager's word waits */
