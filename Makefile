@@ -167,6 +167,12 @@ UNIT_LONG := $(filter %_faults,$(UNIT_BIN))
 unit: $(UNIT_BIN) ## build and run the unit tests
 	@test/run-unit.sh $(UNIT_LONG) $(filter-out $(UNIT_LONG),$(UNIT_BIN))
 
+# What end-to-end tests fetch with.
+$(B)/test/fetch: $(O)/test/netns/fetch.o $(call LIBS_OF,agent) | $(MHD_PLAIN)
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(LD_ALL) -o $@ $^ $(LIBS_agent)
+
 # --- faults ------------------------------------------------------------------------------------------------------
 # Every point of the matrix; FAULTS=N: every N-th, beginning with another one for every state of the sources.
 FAULTS     ?= 1
@@ -247,7 +253,7 @@ check-gcm-both:
 # Measured by `make bench`; the end-to-end tests see that they run.
 BENCH := $(B)/bench/engine $(B)/bench/routes
 
-e2e: all $(SUPERVISE) $(BENCH) ## end-to-end tests against the lab manager, between network namespaces (root)
+e2e: all $(B)/test/fetch $(SUPERVISE) $(BENCH) ## end-to-end tests against the lab manager, between network namespaces (root)
 	/usr/bin/pytest-3 -q test/lab
 	/usr/bin/pytest-3 -q -p no:cacheprovider test/vm
 	test/netns/run

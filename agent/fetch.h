@@ -49,15 +49,15 @@ struct fetch_spec {
 	const char *resolv_conf;
 	const struct program_user *user; /* curl's; NULL: the agent's own */
 	const char *staging_dir; /* on the file system that the bytes are to be on; nothing with a name is made */
-	uint32_t max_bytes;
-	int64_t timeout_ms; /* for everything; 0: FETCH_TIMEOUT_MS */
-	int64_t stall_ms;   /* without a byte; 0: FETCH_STALL_MS */
+	uint32_t max_bytes;      /* has to be given */
+	int64_t timeout_ms;      /* for everything; 0: FETCH_TIMEOUT_MS */
+	int64_t stall_ms;        /* without a byte; 0: FETCH_STALL_MS */
 };
 
 enum { FETCH_TIMEOUT_MS = 60 * 60 * 1000, FETCH_STALL_MS = 30 * 1000 };
 
 struct fetch_ops {
-	/* So many bytes are here, of `total`, or 0 where nobody has said. May be NULL. */
+	/* So many bytes are here, of `total`, or 0 where nobody has said. May be NULL; must not cancel. */
 	void (*progress)(void *ctx, uint64_t bytes, uint64_t total);
 	/* Called once, from the loop; the fetch is over by then and must not be cancelled any more. With rc 0 the
 	 * descriptor is the callee's, for reading and writing, at its beginning; or it is -1: a manager or server says
@@ -67,7 +67,7 @@ struct fetch_ops {
 	 *   -EPERM     a redirect
 	 *   -EFBIG     more than max_bytes
 	 *   -ETIMEDOUT too long, or nothing came
-	 *   -ENOSPC …  the file could not be written
+	 *   -ENOSPC …  the file could not be written, the server not be reached: what the system says
 	 *   -EIO       anything else: refused, broken off, another answer than was asked for */
 	void (*done)(void *ctx, int rc, int fd, const char *why);
 };

@@ -115,6 +115,15 @@
 #define PROFILE_UPDATE_INTERVAL_MS (60 * 60 * 1000)
 #define PROFILE_UPDATE_JITTER_MS (5 * 60 * 1000)
 
+/* --- fetching packages [A]: a GET that says what is here; 200 and a package, or 204: nothing is newer ----------------
+ */
+#define PROFILE_FETCH_PATH "/fdsupdate"
+#define PROFILE_FETCH_SERIAL "serial"
+#define PROFILE_FETCH_OS "os_ver"
+#define PROFILE_FETCH_BUILD "build"
+#define PROFILE_FETCH_AV "avdb" /* as in a keep-alive */
+#define PROFILE_FETCH_IPS "ipsdb"
+
 /* --- tunnel ---------------------------------------------------------------------------------------------------------
  */
 #define PROFILE_TUNNEL_MTU 1500 /* [A] bytes of an inner packet */

@@ -5,15 +5,17 @@
 #   deps.sh demo     that, and what the demonstration needs
 #   deps.sh vm       what the machine of `make check-vm` needs, but for its kernel
 #   deps.sh test     that, and what the tests need
-#   deps.sh bench    what `make` and the benchmarks need: other VPN clients, libraries, tools. Debian starts ocserv where
-#                    systemd runs: `systemctl disable --now ocserv` ends that
+#   deps.sh bench    what `make` and the benchmarks need: other VPN clients, libraries, tools
+#
+# Debian enables the services of nginx, tftpd-hpa and ocserv where systemd runs. They are not started now, but are at the
+# next boot: `systemctl disable nginx tftpd-hpa ocserv` ends that.
 set -eu
 
 build="gcc make pkg-config libc6-dev libcrypt-dev linux-libc-dev libmbedtls-dev libnl-3-dev libcjson-dev libc-ares-dev libedit-dev zlib1g-dev"
 build="$build libmicrohttpd-dev"
 run="python3 iproute2 openssl faketime util-linux"
 vm="qemu-system-x86 busybox-static cpio e2fsprogs libcmocka-dev"
-test="$run $vm python3-pytest python3-jsonschema procps strace clang libclang-rt-dev cppcheck mandoc nettle-dev libssl-dev"
+test="$run $vm python3-pytest python3-jsonschema curl tftpd-hpa nginx procps strace clang libclang-rt-dev cppcheck mandoc nettle-dev libssl-dev"
 bench="strace openvpn ocserv openconnect socat iperf3 iputils-ping linux-perf libssl-dev nettle-dev libsodium-dev nftables git time"
 
 case ${1:-} in
@@ -49,6 +51,16 @@ if [ "$(id -u)" -ne 0 ]; then
 	exit 1
 fi
 export DEBIAN_FRONTEND=noninteractive
+
+# Servers that tests start themselves are not to run on this machine: no service is started while these are installed,
+# unless somebody has rules of his own for that.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	trap 'rm -f $policy' EXIT
+	trap 'exit 1' HUP INT TERM
+	printf '#!/bin/sh\nexit 101\n' > $policy
+	chmod 755 $policy
+fi
 apt-get update -q
 # shellcheck disable=SC2086 # a list of names
 apt-get install -q -y --no-install-recommends $missing

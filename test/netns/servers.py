@@ -1,6 +1,19 @@
-"""Servers that packages are fetched from: tftpd-hpa and nginx, in a namespace of a test."""
+"""Servers that packages are fetched from, in a namespace of a test: tftpd-hpa, nginx, and some that break the rules.
 
-from netns import Process, poll, run
+What is called `lab` here only has to have a `folder` for logs and a `stack` to end the processes with.
+"""
+
+import base64
+import hashlib
+import pathlib
+
+from netns import PYTHON, Process, poll, run
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def udp_is_open(namespace, port):
+    return bool(namespace.run("ss", "-Hlun", f"sport = :{port}").stdout)
 
 
 def tcp_answers(namespace, address, port):
@@ -18,7 +31,7 @@ class Tftp:
         self.process = Process([*namespace.enter(), "in.tftpd", "--foreground", "--address", listen, "--user",
                                 "nobody", "--secure", folder], lab.folder / "tftpd.log")
         lab.stack.callback(self.process.destroy)
-        poll(lambda: namespace.run("ss", "-Hlun", "sport = :69").stdout, 5, "tftpd to listen")
+        poll(lambda: udp_is_open(namespace, 69), 5, "tftpd to listen")
 
 
 def certificate(folder, address, name="web"):
@@ -67,3 +80,30 @@ http {{
 
     def requests(self):
         return self.access.read_text().splitlines() if self.access.exists() else []
+
+
+class Rogue:
+    """A server of rogue.py: `kind` is "tftp" or "web"; what it does is the name of the file, or the path."""
+
+    def __init__(self, lab, namespace, kind, address, port, *words):
+        self.process = Process([*namespace.enter(), PYTHON, HERE / "rogue.py", kind, address, port, *words],
+                               lab.folder / f"rogue-{kind}.log")
+        lab.stack.callback(self.process.destroy)
+        listens = udp_is_open if kind == "tftp" else lambda ns, p: tcp_answers(ns, address, p)
+        poll(lambda: listens(namespace, port), 5, f"rogue {kind} to listen")
+
+
+def name_server(lab, namespace, address, *names):
+    """A DNS server; each name is NAME=ADDRESS. Returns the resolv.conf that leads there."""
+    process = Process([*namespace.enter(), PYTHON, HERE / "dnsd.py", address, *names], lab.folder / "dnsd.log")
+    lab.stack.callback(process.destroy)
+    poll(lambda: "listening" in process.text(), 5, "the name server")
+    resolv = lab.folder / "resolv.conf"
+    resolv.write_text(f"nameserver {address}\n")
+    return resolv
+
+
+def key_digest(cert):
+    """SHA-256 of the public key in a certificate's file, as the trusted list has it."""
+    pem = run("openssl", "x509", "-in", cert, "-noout", "-pubkey").stdout
+    return hashlib.sha256(base64.b64decode("".join(pem.splitlines()[1:-1]))).hexdigest()

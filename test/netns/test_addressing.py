@@ -3,18 +3,13 @@
 import pytest
 
 import expect
-from harness import FAST, HERE, MANAGER_IP, MANAGER_IP6
-from netns import PYTHON, Process, poll
+import servers
+from harness import FAST, MANAGER_IP, MANAGER_IP6
 
 
 def name_server(lab, *names):
     """A DNS server in the manager's namespace; the agent's resolv-conf points at it."""
-    process = Process([*lab.manager_ns.enter(), PYTHON, HERE / "dnsd.py", MANAGER_IP, *names],
-                      lab.folder / "dnsd.log")
-    lab.stack.callback(process.destroy)
-    poll(lambda: "listening" in process.text(), 5, "the name server")
-    resolv = lab.folder / "resolv.conf"
-    resolv.write_text(f"nameserver {MANAGER_IP}\n")
+    resolv = servers.name_server(lab, lab.manager_ns, MANAGER_IP, *names)
     lab.agent.set(resolv_conf=f'"{resolv}"')
 
 
