@@ -1123,7 +1123,7 @@ repeated_keys_keep_the_first(void **state)
 	run("repeated", true,
 	    TO_ADDRESS "manager reply 200|request=ip|request=auth|ip=169.254.0.2|ip=127.0.0.1|register_status=1\n"
 		       "call privileged\ncall address 169.254.0.2 - mgmtid=\ncall up\ncount repeated-keys 2\n"
-		       "log 2 repeated keys in reply 200\n");
+		       "log repeated keys in reply 200: 2, first request\n");
 }
 
 /* Every value is data: what a manager writes is shown as it is, and nothing more happens. */
