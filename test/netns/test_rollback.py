@@ -81,6 +81,28 @@ def test_dry_run_is_in_the_receipt(lab):
     assert "not taken back by its unset script: set:7: set hostname" in agent.log()
 
 
+def test_format_directives_in_commands(lab):
+    """Values, names and words of an install and of its unset script, in what is printed, logged and sent back."""
+    manager, agent = lab.connected(faketime=FAST)
+    value = "%s%n%x%p%1s%999999999c"
+    script = (f'config system global\n    set hostname "{value}"\n    set {value} x\nend\n'
+              f'config system interface\n    edit "wan1"\n        set alias "{value}"\n    next\nend\n'
+              f"config {value}\nend\nexecute {value}\n")
+    unset = f'config system global\n    unset "{value}"\n    unset hostname\nend\n'
+    manager.behave("auth.answer=off")
+    manager.install("f1", script, unset)
+    agent.wait_install_state(expect.TESTING)
+    codes = dict((command, code) for code, command in manager.result_lines("f1"))
+    assert codes[f"set {value} x"] == codes[f"config {value}"] == -61
+    assert codes[f'set hostname "{value}"'] == codes[f'set alias "{value}"'] == 0
+    assert f'set alias "{value}"' in agent.ask("show", "system", "interface")
+    agent.ask("execute", "fgfm", "install", "revert")
+    manager.well_behaved()
+    assert manager.verdict("f1", real(400))[0] == "rolled-back"
+    assert value not in manager.get_config()
+    assert expect.search(expect.command_log(0, f'set alias "{value}"'), agent.log())
+
+
 def with_second_interface(lab):
     """wan2, without an address, and in the configuration."""
     lab.device_ns.ip("link", "add", "wan2", "type", "veth", "peer", "name", "wan2peer")
