@@ -104,6 +104,19 @@ def test_status_text(lab):
     assert set(expect.checksums(agent.ask("get", "system", "mgmt-csum"))) >= {"global", "all"}
 
 
+def test_checksum_status(lab):
+    """Whether what runs is what is saved; not so while an install waits for its proof."""
+    manager, agent = lab.connected()
+    saved = agent.ask_json("get", "system", "checksum", "status")
+    assert saved["saved"] == "yes"
+    assert set(expect.checksums(agent.ask("get", "system", "checksum", "status"))) >= {"global", "all"}
+    manager.behave("auth.answer=off")
+    manager.install("c1", HARMLESS_SET, HARMLESS_UNSET)
+    agent.wait_install_state(expect.TESTING)
+    pending = agent.ask_json("get", "system", "checksum", "status")
+    assert pending["saved"].startswith("no") and pending != {**saved, "saved": pending["saved"]}
+
+
 @pytest.mark.parametrize("words", [
     ("get", "system", "status"), ("diagnose", "fdsm", "central-mgmt-status"), ("diagnose", "fgfm", "session"),
     ("diagnose", "fgfm", "trust-list"), ("diagnose", "fgfm", "install-session"),
