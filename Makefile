@@ -290,6 +290,17 @@ check-all: ## every test, with nothing installed before
 vm-check: all
 	$(VM_CHECK)
 
+# What takes hours. SESSIONS, LONG (seconds): how many, and how long.
+SESSIONS ?= 10000
+LONG     ?= 3600
+
+check-long: ## 10,000 sessions in a row, then an hour (LONG=3600) of mixed traffic under the sanitizers (root)
+	test/deps.sh test
+	$(MAKE) $(JOBS) all
+	test/long/sessions --count $(SESSIONS)
+	$(MAKE) $(JOBS) $(SAN_BUILD) all
+	FGFMD=$(CURDIR)/build-san/fgfmd FGFMCTL=$(CURDIR)/build-san/fgfmctl test/long/mixed --seconds $(LONG)
+
 demo: ## install what is missing, build, and show the main job on this machine (root)
 	test/deps.sh demo
 	$(MAKE) $(JOBS) all
@@ -374,6 +385,6 @@ clean: ## remove what was built
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-.PHONY: all unit faults faults-box fuzz fuzz-run layers lint unit-san check-36 unit-gcm check-gcm check-gcm-both e2e check-vm vm-check check check-all demo bench bench-programs bench-fleet bench-tunnel soak deps install clean help
+.PHONY: all unit faults faults-box fuzz fuzz-run layers lint unit-san check-36 unit-gcm check-gcm check-gcm-both e2e check-vm vm-check check check-all check-long demo bench bench-programs bench-fleet bench-tunnel soak deps install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
