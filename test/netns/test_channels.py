@@ -4,9 +4,13 @@ import concurrent.futures
 
 import pytest
 
+import frame
 from control import ControlError
-from harness import FAST, HARMLESS_SET, HARMLESS_UNSET, real
+from harness import DEVICE_SERIAL, FAST, HARMLESS_SET, HARMLESS_UNSET, real
+from message import Message
 from netns import PYTHON, Process, poll
+
+DIRECTIVES = r"%s%n%x%p%1$s%999999999c"
 
 # sends back what comes, upside down
 SERVER = """
@@ -185,3 +189,34 @@ def test_other_ports_and_shells_stay_refused(lab):
         with pytest.raises(ControlError, match="refused 403"):
             manager.call("open", keys=keys, request="connect_tcp")
     assert connect(manager, raw="Still here", raw_bytes=10)["streams"] == ["sTILL HERE"]
+
+
+@pytest.mark.parametrize("keys, code", [
+    ({"file_exch_cmd": DIRECTIVES}, 404),
+    ({"file_exch_cmd": "get_config", "full": DIRECTIVES}, None),
+    ({"file_exch_cmd": "get_config", "deflate": DIRECTIVES}, 400),
+    ({"file_exch_cmd": "put_config", "install_id": DIRECTIVES}, 400),
+    ({"file_exch_cmd": "put_script", "script_id": DIRECTIVES}, 400),
+    ({"tcp_port": DIRECTIVES}, 403), ({"tcp_port": "22", "cmd": DIRECTIVES}, 403),
+])
+def test_format_directives_in_requests(lab, keys, code):
+    """The keys that open a channel: refused with their code, or without effect; the session lives on."""
+    manager, agent = lab.connected()
+    request = "connect_tcp" if "tcp_port" in keys else "file_exchange"
+    if code:
+        with pytest.raises(ControlError, match=f"refused {code}"):
+            manager.call("open", keys=keys, request=request)
+    else:
+        assert DEVICE_SERIAL in manager.call("open", keys=keys, request=request, expect=1)["streams"][0]
+    assert manager.get_config() and agent.process.alive() and manager.errors() == []
+
+
+@pytest.mark.parametrize("action", ["ack", "close", "wave"])
+def test_format_directives_in_channel_messages(lab, action):
+    """What a manager says of an open channel, or of none: at most that channel is lost."""
+    manager, agent = lab.connected()
+    for number in (1, 2, 3):
+        manager.call("send_raw", hex=frame.build(frame.MESSAGE, Message("channel", "", {
+            "remoteid": str(number), "action": action, "ack": DIRECTIVES, "code": DIRECTIVES,
+            "reason": DIRECTIVES}).body()).hex())
+    assert manager.get_config() and agent.process.alive()
