@@ -484,6 +484,21 @@ device_save_changes(struct device *d, const char *who, struct err *e)
 	return rc;
 }
 
+/* A backup that was cut to nothing would take the manager away with everything else. */
+static int
+check_not_empty(const struct tree *want, const char *name, struct err *e)
+{
+	struct tree *nothing = tree_new(tree_schema(want));
+	int rc = CLI_OK;
+
+	if (!nothing)
+		return err_sys(e, CLI_FAILED, "%s", name);
+	if (tree_equal(want, nothing))
+		rc = err_set(e, CLI_FAILED, "%s: it configures nothing; nothing was changed", name);
+	tree_free(nothing);
+	return rc;
+}
+
 int
 device_replace(struct device *d, const char *name, const char *text, size_t len, const char *who, struct err *e)
 {
@@ -497,6 +512,8 @@ device_replace(struct device *d, const char *name, const char *text, size_t len,
 		err_set(e, -EINVAL, "%s: %d commands of it fail; nothing was changed", name, rc);
 		rc = CLI_PARSE;
 	}
+	if (!rc)
+		rc = check_not_empty(want, name, e);
 	if (!rc && become(d, want, false, e)) {
 		go_back(d);
 		rc = CLI_FAILED;

@@ -95,8 +95,8 @@ device_changed_by_shell(struct device *d); /* exec_ops.changed of a shell: what 
  * then the change is undone in memory and in the system. */
 int device_save_changes(struct device *d, const char *who, struct err *e);
 
-/* Replaces the whole configuration by `text` (a backup): the difference is executed and saved, or undone. 0 or a CLI
- * code. */
+/* Replaces the whole configuration by `text` (a backup): the difference is executed and saved, or undone. One that
+ * configures nothing is refused. 0 or a CLI code. */
 int device_replace(struct device *d, const char *name, const char *text, size_t len, const char *who, struct err *e);
 
 #endif

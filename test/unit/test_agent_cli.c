@@ -394,6 +394,15 @@ backup_and_restore(void **state)
 	assert_int_equal(run_fd("execute restore config backup", false, fd).code, CLI_PARSE);
 	assert_non_null(strstr(t.err.text, "nothing was changed"));
 	close(fd);
+	fd = open(fixture_path("backup"), O_RDWR | O_TRUNC | O_CLOEXEC);
+	assert_int_equal(run_fd("execute restore config backup", false, fd).code, CLI_FAILED);
+	assert_non_null(strstr(t.err.text, "backup: it configures nothing; nothing was changed"));
+	assert_string_equal(box_get("system global", "", "hostname"), "old");
+	assert_int_equal(write(fd, "# cut\nconfig system interface\nend\n", 34), 34);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	assert_int_equal(run_fd("execute restore config backup", false, fd).code, CLI_FAILED);
+	assert_true(fixture_contains("sys_config.conf", "old"));
+	close(fd);
 	assert_int_equal(run_fd("execute restore config backup", false, -1).code, CLI_FAILED);
 	assert_int_equal(run_fd("execute backup config backup", false, -1).code, CLI_FAILED);
 	fd = open("/dev/full", O_WRONLY | O_CLOEXEC);

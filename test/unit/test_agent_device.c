@@ -634,6 +634,8 @@ replacements_that_are_refused(void **state)
 	     "nothing was changed"},
 	    {"no form", "config system global\nset hostname \"new\"\n", CLI_INCOMPLETE, "backup.conf:"},
 	    {"no text", "\x01\x02\x03", CLI_PARSE, "backup.conf:"},
+	    {"nothing", "", CLI_FAILED, "it configures nothing"},
+	    {"commands that set nothing", "# cut\nconfig system global\nend\n", CLI_FAILED, "it configures nothing"},
 	    {"the system refuses", "config system global\nset hostname \"new\"\nend\n", CLI_FAILED,
 	     "the system refuses"},
 	};
