@@ -1,9 +1,9 @@
 /* traffic: what the benchmark sends through tunnels, and whether all of it came, once and in order.
  *
- *   traffic udp-send ADDRESS PORT BYTES SECONDS FLOWS RATE   numbered IP packets of BYTES, RATE a second (0: all it
- * can) traffic udp-recv PORT FLOWS                              until one second after the last of them traffic
- * tcp-send ADDRESS PORT SECONDS                    a stream of known bytes traffic tcp-recv PORT until its end; each
- * byte is compared
+ *   traffic udp-send ADDRESS PORT BYTES SECONDS FLOWS RATE   numbered IP packets, RATE a second; 0: all it can
+ *   traffic udp-recv PORT FLOWS                              until one second after the last of them
+ *   traffic tcp-send ADDRESS PORT SECONDS                    a stream of known bytes
+ *   traffic tcp-recv PORT                                    until its end; each byte is compared
  *
  * Receivers print "listening" when they are; at its end each prints one line of JSON.
  */
