@@ -109,12 +109,6 @@ finish(struct fetch *f, const struct err *e)
 
 /* --- what comes --------------------------------------------------------------------------------------------------- */
 
-static int
-too_large(const struct fetch *f, struct err *e)
-{
-	return err_set(e, -EFBIG, "more than %u bytes", f->req.max_bytes);
-}
-
 /* The head is complete: is it worth to go on? */
 static int
 judge_head(const struct fetch *f, struct err *e)
@@ -123,7 +117,8 @@ judge_head(const struct fetch *f, struct err *e)
 	bool asked = f->req.kind == FETCH_MANAGER || f->req.kind == FETCH_SERVER;
 
 	if (status == HTTP_OK)
-		return f->head.has_length && f->head.length > f->req.max_bytes ? too_large(f, e) : 0;
+		return f->head.has_length && f->head.length > f->req.max_bytes ? fetch_request_too_large(&f->req, e)
+									       : 0;
 	if (status == HTTP_NOTHING && asked)
 		return 0;
 	if (status >= 300 && status < 400)
@@ -137,7 +132,7 @@ take_body(struct fetch *f, const char *bytes, size_t n, struct err *e)
 	int rc;
 
 	if (n > f->req.max_bytes - f->bytes)
-		return too_large(f, e);
+		return fetch_request_too_large(&f->req, e);
 	rc = file_write_all(f->file, bytes, n);
 	if (rc)
 		return err_sys(e, rc, "writing what was fetched");
@@ -238,7 +233,7 @@ on_end(void *ctx, const struct child_end *end)
 		if (!rc)
 			return;
 	} else if (end->status > 0) {
-		rc = fetch_request_judge(end->status, end->said, &e);
+		rc = fetch_request_judge(&f->req, end->status, end->said, &e);
 	} else {
 		rc = err_set(&e, rc, "curl: %s", end->why);
 	}

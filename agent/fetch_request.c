@@ -309,7 +309,13 @@ fetch_request_words(const struct fetch_request *r, const char *program, const st
 enum { CURL_OTHER_KEY = 90 };
 
 int
-fetch_request_judge(int status, const char *said, struct err *e)
+fetch_request_too_large(const struct fetch_request *r, struct err *e)
+{
+	return err_set(e, -EFBIG, "more than %u bytes", r->max_bytes);
+}
+
+int
+fetch_request_judge(const struct fetch_request *r, int status, const char *said, struct err *e)
 {
 	static const struct {
 		int status, rc;
@@ -317,7 +323,7 @@ fetch_request_judge(int status, const char *said, struct err *e)
 	} known[] = {
 	    {28, -ETIMEDOUT, "no connection within " CONNECT_S " s"},
 	    {60, -EACCES, NULL}, /* the certificate */
-	    {63, -EFBIG, "more bytes than are taken"},
+	    {63, -EFBIG, NULL},
 	    {68, -ENOENT, "the server has no such file"},
 	    {69, -EIO, "the server refuses"}, /* other errors of TFTP */
 	    {71, -EIO, "the server refuses"},
@@ -331,6 +337,8 @@ fetch_request_judge(int status, const char *said, struct err *e)
 		rc = known[i].rc;
 		said = known[i].words ? known[i].words : said;
 	}
+	if (rc == -EFBIG)
+		return fetch_request_too_large(r, e);
 	return *said ? err_set(e, rc, "%s", said) : err_set(e, rc, "curl ended with status %d", status);
 }
 

@@ -57,7 +57,8 @@ void fetch_request_words(const struct fetch_request *r, const char *program, con
 
 /* What an exit status of curl means: -ENOENT, -EACCES, -EFBIG, -ETIMEDOUT or -EIO, in words of ours or those it said.
  */
-int fetch_request_judge(int status, const char *said, struct err *e);
-bool fetch_request_other_key(int status); /* not the pinned one */
+int fetch_request_judge(const struct fetch_request *r, int status, const char *said, struct err *e);
+int fetch_request_too_large(const struct fetch_request *r, struct err *e); /* -EFBIG */
+bool fetch_request_other_key(int status);                                  /* not the pinned one */
 
 #endif

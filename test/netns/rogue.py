@@ -156,6 +156,7 @@ def answer(context, raw):
         while b"\r\n\r\n" not in request:
             request += conn.recv(65536) or b"\r\n\r\n"
         ANSWERS[request.split()[1].decode().partition("?")[0]](conn)
+        conn.unwrap()
 
 
 def web(address, port, certificate):

@@ -310,17 +310,19 @@ ends(void **state)
 	    {90, -EACCES, "x", "another key than the trusted list has"},
 	    {68, -ENOENT, "x", "the server has no such file"},
 	    {71, -EIO, "x", "the server refuses"},
-	    {63, -EFBIG, "x", "more bytes than are taken"},
+	    {63, -EFBIG, "x", "more than 1000 bytes"},
 	    {28, -ETIMEDOUT, "x", "no connection within 15 s"},
 	    {7, -EIO, "Failed to connect", "Failed to connect"},
 	    {127, -EIO, "", "curl ended with status 127"},
 	};
 
+	const struct fetch_request r = {.max_bytes = 1000};
+
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct err e = ERR_NONE;
 
-		assert_int_equal(fetch_request_judge(cases[i].status, cases[i].said, &e), cases[i].rc);
+		assert_int_equal(fetch_request_judge(&r, cases[i].status, cases[i].said, &e), cases[i].rc);
 		assert_string_equal(e.text, cases[i].want);
 		assert_int_equal(fetch_request_other_key(cases[i].status), cases[i].status == 90);
 	}
