@@ -2,6 +2,7 @@
  * exits with 0, or 1 when it failed:
  *
  *   progress BYTES TOTAL
+ *   cancelled                   after `cancel` milliseconds; it then goes on doing nothing
  *   done NAME-OF-ERROR WHY      "none" when it went well: then `save` has the bytes, or "nothing newer" is the reason
  */
 #include <errno.h>
@@ -23,6 +24,7 @@
 
 struct run {
 	struct loop *loop;
+	struct fetch *fetch;
 	const char *save;
 	int rc;
 };
@@ -101,6 +103,15 @@ on_done(void *ctx, int rc, int fd, const char *why)
 	loop_stop(r->loop);
 }
 
+static void
+on_cancel(void *ctx)
+{
+	struct run *r = ctx;
+
+	fetch_cancel(r->fetch);
+	printf("cancelled\n");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -126,18 +137,22 @@ main(int argc, char **argv)
 	    .timeout_ms = number(argv, "timeout", 0),
 	    .stall_ms = number(argv, "stall", 0),
 	};
-	struct fetch *f = NULL;
+	struct loop_timer *timer;
 
 	(void)argc;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	signal(SIGPIPE, SIG_IGN);
 	log_open("fetch", true, false);
 	log_set_mask(DBG_ALL);
-	if (!r.loop || !r.save || (user && program_user(user, &u, &e)) ||
-	    (r.rc = fetch_start(r.loop, &spec, &ops, &r, &f, &e)))
+	timer = loop_timer_new(r.loop, on_cancel, &r);
+	if (value(argv, "cancel"))
+		loop_timer_at(timer, mono_in(clock_mono(), number(argv, "cancel", 0)));
+	if (!r.save || (user && program_user(user, &u, &e)) ||
+	    (r.rc = fetch_start(r.loop, &spec, &ops, &r, &r.fetch, &e)))
 		printf("done %s %s\n", r.rc ? strerrorname_np(-r.rc) : "usage", e.text);
 	else if (loop_run(r.loop))
 		r.rc = -EIO;
+	loop_timer_free(timer);
 	loop_free(r.loop);
 	return r.rc ? 1 : 0;
 }

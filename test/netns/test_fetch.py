@@ -8,7 +8,7 @@ import pathlib
 import pytest
 
 from harness import Lab, MANAGER_IP, MANAGER_IP6, MANAGER_SERIAL, ROOT
-from netns import Process, poll, run, unique
+from netns import Process, descendants, poll, run, unique
 from rogue import GOOD
 from servers import Nginx, Rogue, Tftp, key_digest, name_server
 
@@ -50,11 +50,19 @@ class Device:
         self.staging.mkdir(mode=0o700)
         self.saved = lab.folder / "fetched"
 
-    def fetch(self, **words):
+    def command(self, **words):
         words = {"user": "nobody", "staging": self.staging, "save": self.saved, **words}
+        return [FETCH, *(f"{key.replace('_', '-')}={value}" for key, value in words.items())]
+
+    def start(self, servers, **words):
+        """A fetch that goes on while the test does something else."""
+        process = Process([*self.namespace.enter(), *self.command(**words)], servers.folder / "fetch.out")
+        servers.stack.callback(process.destroy)
+        return process
+
+    def fetch(self, **words):
         self.saved.unlink(missing_ok=True)
-        done = self.namespace.run(FETCH, *(f"{key.replace('_', '-')}={value}" for key, value in words.items()),
-                                  check=False)
+        done = self.namespace.run(*self.command(**words), check=False)
         rows = [line.split(" ", 2) for line in done.stdout.splitlines()]
         assert rows and rows[-1][0] == "done" and done.returncode == (rows[-1][1] != "none"), done
         assert list(self.staging.iterdir()) == []
@@ -311,7 +319,7 @@ def test_url_malformed(device, url, why):
     ("/endless", {"timeout": 2000, "max": (1 << 32) - 1}, "ETIMEDOUT", "did not end within 2 s"),
     ("/stalls", {"stall": 1500}, "ETIMEDOUT", "nothing came of it for 2 s"),
     ("/silent", {"stall": 1500}, "ETIMEDOUT", "nothing came of it for 2 s"),
-    ("/short", {}, "EIO", "1 bytes remaining"), ("/long-head", {}, "E", ""), ("/junk", {}, "EIO", ""),
+    ("/short", {}, "EIO", "with 1 bytes"), ("/long-head", {}, "E", ""), ("/junk", {}, "EIO", ""),
     ("/two-lengths", {}, "E", ""), ("/lies", {}, "EFBIG", "")])
 def test_url_rogues(device, servers, web_pki, path, words, code, why):
     servers.rogue_web(web_pki / "web")
@@ -378,13 +386,10 @@ def test_manager_not_there(device, pki):
 # --- the child
 
 
-def test_curl_is_confined(device, servers, web_pki, lab):
+def test_curl_is_confined(device, servers, web_pki):
     """Another user, no capability, no environment, three descriptors, and no group of ours; gone with the fetch."""
     servers.rogue_web(web_pki / "web")
-    words = ["kind=url", f"url=https://{MANAGER_IP}:{PORT}/stalls", f"ca={web_pki}/ca.pem", f"save={device.saved}",
-             "user=nobody", f"staging={device.staging}"]
-    process = Process([*lab.device_ns.enter(), FETCH, *words], lab.folder / "fetch.out")
-    lab.stack.callback(process.destroy)
+    process = device.start(servers, kind="url", url=f"https://{MANAGER_IP}:{PORT}/stalls", ca=web_pki / "ca.pem")
     pid = process.find("/usr/bin/curl")
     poll(lambda: "progress" in process.text(), 10, "the first bytes")
     proc = pathlib.Path(f"/proc/{pid}")
@@ -398,3 +403,23 @@ def test_curl_is_confined(device, servers, web_pki, lab):
     assert all(name.startswith(("pipe:", "socket:", "/memfd:authorities", "anon_inode:")) for name in files), files
     process.destroy()
     poll(lambda: not proc.exists(), 5, "curl to be gone")
+
+
+@pytest.mark.parametrize("words", [
+    {"kind": "tftp", "server": MANAGER_IP, "file": "stalls"},
+    {"kind": "url", "url": f"https://{MANAGER_IP}:{PORT}/stalls"},
+    {"kind": "url", "url": f"https://nowhere.example:{PORT}/"}],
+    ids=["tftp", "https", "looking-up"])
+def test_cancelled(device, servers, web_pki, words):
+    """Nothing is heard of it any more, no process, socket or file is left, and the loop goes on."""
+    servers.rogue_tftp()
+    servers.rogue_web(web_pki / "web")
+    resolv = servers.folder / "resolv.conf"
+    resolv.write_text("nameserver 192.168.48.99\n")  # nobody
+    process = device.start(servers, ca=web_pki / "ca.pem", resolv_conf=resolv, cancel=1000, **words)
+    poll(lambda: "cancelled" in process.text(), 10, "the end of it")
+    fetch = process.find(FETCH)
+    assert descendants(fetch) == [] and process.alive()
+    left = {os.readlink(fd) for fd in pathlib.Path(f"/proc/{fetch}/fd").iterdir()}
+    assert not any("socket:" in name or "pipe:" in name or "(deleted)" in name for name in left), left
+    assert "done" not in process.text()
