@@ -163,10 +163,13 @@ static int
 read_pipe(struct fetch *f, struct err *e)
 {
 	char bytes[BYTES_A_TURN];
-	ssize_t n = read(f->pipe, bytes, sizeof(bytes));
+	ssize_t n;
 
+	do {
+		n = read(f->pipe, bytes, sizeof(bytes));
+	} while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? -EAGAIN : err_sys(e, -errno, "reading what is fetched");
+		return errno == EAGAIN ? -EAGAIN : err_sys(e, -errno, "reading what is fetched");
 	if (!n)
 		return 1;
 	return take(f, bytes, (size_t)n, e);
