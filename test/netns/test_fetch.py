@@ -405,21 +405,30 @@ def test_curl_is_confined(device, servers, web_pki):
     poll(lambda: not proc.exists(), 5, "curl to be gone")
 
 
-@pytest.mark.parametrize("words", [
-    {"kind": "tftp", "server": MANAGER_IP, "file": "stalls"},
-    {"kind": "url", "url": f"https://{MANAGER_IP}:{PORT}/stalls"},
-    {"kind": "url", "url": f"https://nowhere.example:{PORT}/"}],
-    ids=["tftp", "https", "looking-up"])
-def test_cancelled(device, servers, web_pki, words):
+def check_cancelled(device, servers, **words):
     """Nothing is heard of it any more, no process, socket or file is left, and the loop goes on."""
-    servers.rogue_tftp()
-    servers.rogue_web(web_pki / "web")
-    resolv = servers.folder / "resolv.conf"
-    resolv.write_text("nameserver 192.168.48.99\n")  # nobody
-    process = device.start(servers, ca=web_pki / "ca.pem", resolv_conf=resolv, cancel=1000, **words)
+    process = device.start(servers, cancel=1000, **words)
     poll(lambda: "cancelled" in process.text(), 10, "the end of it")
     fetch = process.find(FETCH)
     assert descendants(fetch) == [] and process.alive()
     left = {os.readlink(fd) for fd in pathlib.Path(f"/proc/{fetch}/fd").iterdir()}
     assert not any("socket:" in name or "pipe:" in name or "(deleted)" in name for name in left), left
     assert "done" not in process.text()
+
+
+@pytest.mark.parametrize("words", [
+    {"kind": "tftp", "server": MANAGER_IP, "file": "stalls"},
+    {"kind": "url", "url": f"https://{MANAGER_IP}:{PORT}/stalls"}], ids=["tftp", "https"])
+def test_cancelled(device, servers, web_pki, words):
+    servers.rogue_tftp()
+    servers.rogue_web(web_pki / "web")
+    check_cancelled(device, servers, ca=web_pki / "ca.pem", **words)
+
+
+def test_cancelled_while_looking_up(device, servers, web_pki, lab):
+    """The name server's answers are lost on the way."""
+    resolv = name_server(servers, servers.namespace, MANAGER_IP)
+    lab.swallow(True)
+    servers.stack.callback(lab.swallow, False)
+    check_cancelled(device, servers, kind="url", url="https://updates.example/", resolv_conf=resolv,
+                    ca=web_pki / "ca.pem")
