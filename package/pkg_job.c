@@ -509,41 +509,70 @@ take_back(struct pkg_job *job, enum pkg_refusal refusal, struct err why)
 	refuse(job, job->at, refusal, why);
 }
 
+/* One file at a time: a disk may take its time for each. 1: there was one; 0: both are on disk. */
 static int
-make_current(struct pkg_job *job, struct err *e)
+flush_one(struct item *it, struct err *e)
+{
+	int fd = it->flushed == 0 ? it->object_fd : it->flushed == 1 ? it->payload_fd : -1;
+
+	if (fd < 0)
+		return 0;
+	it->flushed++;
+	return fsync(fd) ? err_sys(e, -errno, "fsync of an object") : 1;
+}
+
+static enum pkg_step
+fail_placing(struct pkg_job *job, struct err why)
+{
+	take_back(job, PKG_REFUSAL_TROUBLE, why);
+	job->at++;
+	job->phase = PHASE_UNPACK;
+	return PKG_MORE;
+}
+
+static enum pkg_step
+step_place(struct pkg_job *job)
 {
 	struct item *it = &job->items[job->at];
 	const struct pkg_object_result *r = &job->results[job->at];
-	int rc = pkg_store_put(job->p.store, r->kind, r->version, r->sig_len > 0, it->object_fd, it->payload_fd,
-			       &it->placed, e);
+	struct err e = ERR_NONE;
+	int rc = flush_one(it, &e);
 
-	if (rc)
-		return rc;
-	pkg_say_placed(job, job->at, it->placed.name);
-	rc = pkg_store_swap(job->p.store, &it->placed, e);
+	if (rc > 0)
+		return PKG_MORE;
 	if (!rc)
-		rc = want_program(job, it->payload_fd, pkg_store_coming(job->p.store), e);
-	return rc;
+		rc = pkg_store_put(job->p.store, r->kind, r->version, r->sig_len > 0, it->object_fd, it->payload_fd,
+				   &it->placed, &e);
+	if (rc)
+		return fail_placing(job, e);
+	pkg_say_placed(job, job->at, it->placed.name);
+	job->phase = PHASE_SWAP;
+	return PKG_MORE;
+}
+
+static enum pkg_step
+step_swap(struct pkg_job *job)
+{
+	struct item *it = &job->items[job->at];
+	struct err e = ERR_NONE;
+	int rc = pkg_store_swap(job->p.store, &it->placed, &e);
+
+	if (!rc)
+		rc = want_program(job, it->payload_fd, pkg_store_coming(job->p.store), &e);
+	if (rc)
+		return fail_placing(job, e);
+	job->phase = PHASE_RELOADED;
+	return PKG_RUN;
 }
 
 static enum pkg_step
 step_validated(struct pkg_job *job)
 {
-	struct err e = ERR_NONE;
-
 	end_program(job);
-	job->phase = PHASE_UNPACK;
-	if (job->ran_rc) {
+	job->phase = job->ran_rc ? PHASE_UNPACK : PHASE_PLACE;
+	if (job->ran_rc)
 		refuse(job, job->at++, PKG_REFUSAL_VALIDATOR, job->ran_why);
-		return PKG_MORE;
-	}
-	if (make_current(job, &e)) {
-		take_back(job, PKG_REFUSAL_TROUBLE, e);
-		job->at++;
-		return PKG_MORE;
-	}
-	job->phase = PHASE_RELOADED;
-	return PKG_RUN;
+	return PKG_MORE;
 }
 
 /* What the hook was to load is gone again; it has to load what is there now. */
@@ -665,6 +694,8 @@ pkg_job_step(struct pkg_job *job)
 	    [PHASE_ASK_OLDER] = step_ask_older,
 	    [PHASE_UNPACK] = step_unpack,
 	    [PHASE_VALIDATED] = step_validated,
+	    [PHASE_PLACE] = step_place,
+	    [PHASE_SWAP] = step_swap,
 	    [PHASE_RELOADED] = step_reloaded,
 	    [PHASE_RELOADED_BEFORE] = step_reloaded_before,
 	    [PHASE_END] = step_end,
@@ -766,7 +797,7 @@ pkg_job_free(struct pkg_job *job)
 
 	if (!job)
 		return;
-	if (job->phase == PHASE_RELOADED) {
+	if (job->phase == PHASE_SWAP || job->phase == PHASE_RELOADED) {
 		err_set(&why, -ECANCELED, "%s: the update was broken off", job->results[job->at].name);
 		take_back(job, PKG_REFUSAL_RELOAD, why);
 	}

@@ -15,6 +15,7 @@ struct item {
 	int object_fd, payload_fd;                             /* owned; -1: not yet, or no longer */
 	uint64_t object_begun, payload_begun, payload_written; /* see write_behind() */
 	struct verify *v;                                      /* owned */
+	unsigned flushed;                                      /* of the two files */
 	bool asks_unsigned, asks_older;
 	struct pkg_placed placed;
 };
@@ -26,6 +27,8 @@ enum phase {
 	PHASE_ASK_OLDER,
 	PHASE_UNPACK,
 	PHASE_VALIDATED,
+	PHASE_PLACE,
+	PHASE_SWAP,
 	PHASE_RELOADED,
 	PHASE_RELOADED_BEFORE,
 	PHASE_END,

@@ -34,8 +34,6 @@ give_name(int fd, int dir_fd, const char *name, struct err *e)
 {
 	char self[32];
 
-	if (fsync(fd))
-		return err_sys(e, -errno, "fsync of %s", name);
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
 	return linkat(AT_FDCWD, self, dir_fd, name, AT_SYMLINK_FOLLOW) ? err_sys(e, -errno, "%s", name) : 0;
 }

@@ -44,8 +44,8 @@ struct pkg_placed {
 	bool swapped;
 };
 
-/* Makes both files (borrowed) durable and gives them names in a folder of their own beside the current one, which stays
- * current. The lock is held. */
+/* Gives both files (borrowed, on disk) names in a folder of their own beside the current one, which stays current;
+ * durably. The lock is held. */
 int pkg_store_put(struct pkg_store *s, const struct object_type *kind, struct version v, bool is_signed, int object_fd,
 		  int payload_fd, struct pkg_placed *out, struct err *e);
 
