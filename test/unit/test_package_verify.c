@@ -133,6 +133,10 @@ static const struct {
     {"no-signing-time", 1, {SIGNATURE_VALID}},
     {"with-root", 1, {SIGNATURE_VALID}},
     {"sha256-with-rsa", 1, {SIGNATURE_VALID}},
+    {"curious", 1, {SIGNATURE_VALID}},         /* an extension that nobody knows, and nobody has to */
+    {"under-longer-ca", 1, {SIGNATURE_VALID}}, /* path lengths that just suffice */
+    {"loud", 1, {SIGNATURE_VALID}},            /* its issuer's name in capitals */
+    {"long-serial", 1, {SIGNATURE_VALID}},     /* of 20 bytes */
     {"zlib", 1, {SIGNATURE_VALID}},
     {"object-header-sum", 1, {SIGNATURE_VALID}},
     {"two-objects", 2, {SIGNATURE_VALID, SIGNATURE_VALID}},
