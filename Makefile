@@ -251,7 +251,7 @@ check-gcm-both:
 	FGFMD=$(CURDIR)/build-gcm-36/fgfmd FGFMCTL=$(CURDIR)/build-gcm-36/fgfmctl test/netns/run test_tls
 
 # Measured by `make bench`; the end-to-end tests see that they run.
-BENCH := $(B)/bench/engine $(B)/bench/routes
+BENCH := $(B)/bench/engine $(B)/bench/routes $(B)/bench/package
 
 e2e: all $(B)/test/fetch $(SUPERVISE) $(BENCH) ## end-to-end tests against the lab manager, between network namespaces (root)
 	/usr/bin/pytest-3 -q test/lab
@@ -337,7 +337,7 @@ soak: all ## run the tunnel at full load for ten minutes, with resets all along 
 	$(MAKE) bench-programs
 	$(BENCH_ENV) test/bench/soak
 
-# --- and that of the configuration engine -----------------------------------------------------------------------------
+# --- and those of the configuration engine and of packages -----------------------------------------------------------
 $(B)/bench/engine: $(O)/test/bench/engine.o $(call LIBS_OF,config)
 	@mkdir -p $(@D)
 	$(call say,LD)
@@ -348,9 +348,19 @@ $(B)/bench/routes: $(O)/test/bench/routes.o $(call LIBS_OF,agent) | $(MHD_PLAIN)
 	$(call say,LD)
 	$(Q)$(LD_ALL) -o $@ $^ $(LIBS_agent)
 
-bench: all $(BENCH) ## measure footprint, start, a fleet; the configuration engine and the tunnel beside their peers (root)
+$(B)/bench/package: $(O)/test/bench/package.o $(call LIBS_OF,package)
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(LD_ALL) -o $@ $^ $(LIBS_package)
+
+bench-packages: $(B)/bench/package ## measure verifying and installing packages beside openssl and rauc (1 GB in /tmp, 2 in /dev/shm)
+	test/deps.sh bench
+	test/bench/packages --build $(B)
+
+bench: all $(BENCH) ## measure footprint, start, a fleet; configuration, packages and the tunnel beside their peers (root)
 	test/bench/bench
 	test/bench/config --build $(B)
+	$(MAKE) bench-packages
 	$(MAKE) bench-fleet
 	$(MAKE) bench-tunnel
 
@@ -385,6 +395,6 @@ clean: ## remove what was built
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-.PHONY: all unit faults faults-box fuzz fuzz-run layers lint unit-san check-36 unit-gcm check-gcm check-gcm-both e2e check-vm vm-check check check-all check-long demo bench bench-programs bench-fleet bench-tunnel soak deps install clean help
+.PHONY: all unit faults faults-box fuzz fuzz-run layers lint unit-san check-36 unit-gcm check-gcm check-gcm-both e2e check-vm vm-check check check-all check-long demo bench bench-packages bench-programs bench-fleet bench-tunnel soak deps install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -16,7 +16,7 @@ build="$build libmicrohttpd-dev"
 run="python3 iproute2 openssl faketime util-linux"
 vm="qemu-system-x86 busybox-static cpio e2fsprogs libcmocka-dev"
 test="$run $vm python3-pytest python3-jsonschema curl tftpd-hpa nginx procps strace clang libclang-rt-dev cppcheck mandoc nettle-dev libssl-dev"
-bench="strace openvpn ocserv openconnect socat iperf3 iputils-ping linux-perf libssl-dev nettle-dev libsodium-dev nftables git time"
+bench="strace openvpn ocserv openconnect socat iperf3 iputils-ping linux-perf libssl-dev nettle-dev libsodium-dev nftables git time rauc squashfs-tools"
 
 case ${1:-} in
 build) wanted=$build ;;

@@ -36,3 +36,16 @@ def test_routes(lab, tmp_path):
     said = figures(lab.device_ns.run(PROGRAMS / "routes", config, tmp_path).stdout)
     assert said["apply"] > 0 and said["revert"] > 0
     assert not [route for route in lab.device_ns.routes() if "dev bench0 proto static" in route]
+
+
+def test_package(tmp_path):
+    """A package is verified, and installed twice; one that is bad is not measured."""
+    pki = tmp_path / "pki"
+    run(ROOT / "test" / "mkpkg", "--pki", pki, "-o", tmp_path / "virdb.pkg", "virdb=1.00001")
+    run(ROOT / "test" / "mkpkg", "--pki", pki, "-o", tmp_path / "bad.pkg", "--break", "flipped-payload")
+    words = [PROGRAMS / "package", "install", tmp_path / "virdb.pkg", pki / "root.pem", tmp_path / "store"]
+    assert figures(run(PROGRAMS / "package", "digest", tmp_path / "virdb.pkg").stdout)["cpu"] >= 0
+    assert figures(run(PROGRAMS / "package", "verify", tmp_path / "virdb.pkg", pki / "root.pem").stdout)["cpu"] > 0
+    for _ in range(2):
+        assert figures(run(*words).stdout)["longest"] > 0
+    assert run(PROGRAMS / "package", "verify", tmp_path / "bad.pkg", pki / "root.pem", check=False).returncode == 1
