@@ -143,6 +143,9 @@ const struct pkg_result *pkg_job_result(const struct pkg_job *job);
 /* Bytes of work; *total is 0 until it is known. */
 void pkg_job_progress(const struct pkg_job *job, uint64_t *done, uint64_t *total);
 
+/* Says, as a job does of one that it refused, that the package could not even be had. `why` is foreign text. */
+void pkg_job_not_fetched(const struct pkg_job_params *p, const char *why);
+
 const char *pkg_refusal_name(enum pkg_refusal r); /* "damaged", "signature", … */
 
 #endif

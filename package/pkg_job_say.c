@@ -103,12 +103,12 @@ family_name(unsigned families)
 
 /* `restore-ips`, `update`, `ha-copy` */
 static const char *
-action_name(const struct pkg_job *job, const char *tail, char dst[32])
+action_name(const struct pkg_job_params *p, const char *tail, char dst[32])
 {
-	if (job->p.way == UPDATE_MANUAL)
-		snprintf(dst, 32, "restore-%s%s", family_name(job->p.families), tail);
+	if (p->way == UPDATE_MANUAL)
+		snprintf(dst, 32, "restore-%s%s", family_name(p->families), tail);
 	else
-		snprintf(dst, 32, "%s", job->p.way == UPDATE_HA ? "ha-copy" : "update");
+		snprintf(dst, 32, "%s", p->way == UPDATE_HA ? "ha-copy" : "update");
 	return dst;
 }
 
@@ -119,7 +119,7 @@ pkg_say_refused(const struct pkg_job *job, size_t i)
 	char msg[128], action[32];
 
 	debug_refused(job, r);
-	action_name(job, "", action);
+	action_name(&job->p, "", action);
 	if (is_of_signature(r->refusal)) {
 		snprintf(msg, sizeof(msg), "Fortigate %s signature invalid.", r->name);
 		log_event(EVENT_SIGNATURE_INVALID, LOG_LEVEL_CRITICAL, "FortiGate database signature invalid", "user",
@@ -236,30 +236,46 @@ event_installed(const struct pkg_job *job)
 		  NULL);
 }
 
+/* The command has failed, one for all of it. */
 static void
-event_failed(const struct pkg_job *job)
+event_command_failed(const struct pkg_job_params *p, const char *why)
 {
-	const struct pkg_result *r = &job->result;
-	const char *user = job->p.user ? job->p.user : "", *ui = job->p.ui ? job->p.ui : "";
+	const char *user = p->user ? p->user : "", *ui = p->ui ? p->ui : "";
 	char action[32], msg[256];
 
-	action_name(job, "-package", action);
-	if (r->why.code && !job->count)
-		log_event(EVENT_UPDATE_REFUSED, LOG_LEVEL_WARNING, "Package refused", "user", user, "ui", ui, "action",
-			  action, "status", "failure", "object", "package", "cause",
-			  pkg_refusal_name(PKG_REFUSAL_DAMAGED), "reason", r->why.text, NULL);
-	if (job->p.way == UPDATE_MANUAL) {
+	action_name(p, "-package", action);
+	if (p->way == UPDATE_MANUAL) {
 		snprintf(msg, sizeof(msg), "User %s failed to restore %s package file from %s", user,
-			 job->p.families == PKG_IPS  ? "IPS"
-			 : job->p.families == PKG_AV ? "AV"
-						     : "FortiGuard",
+			 p->families == PKG_IPS  ? "IPS"
+			 : p->families == PKG_AV ? "AV"
+						 : "FortiGuard",
 			 ui);
 		log_event(EVENT_RESTORE_FAILED, LOG_LEVEL_NOTICE, "FortiGuard service failed to restore", "user", user,
 			  "ui", ui, "action", action, "msg", msg, NULL);
 		return;
 	}
 	log_event(EVENT_UPDATE_FAILED, LOG_LEVEL_CRITICAL, "FortiGate update failed", "user", user, "ui", ui, "action",
-		  action, "status", "failure", "msg", r->summary, NULL);
+		  action, "status", "failure", "msg", why, NULL);
+}
+
+void
+pkg_job_not_fetched(const struct pkg_job_params *p, const char *why)
+{
+	log_raw(DBG_PACKAGE, "upd_comm-%s%s%s", p->from ? p->from : "", p->from ? ": " : "", why);
+	event_command_failed(p, why);
+}
+
+static void
+event_failed(const struct pkg_job *job)
+{
+	const struct pkg_result *r = &job->result;
+	char action[32];
+
+	if (r->why.code && !job->count)
+		log_event(EVENT_UPDATE_REFUSED, LOG_LEVEL_WARNING, "Package refused", "user", job->p.user, "ui",
+			  job->p.ui, "action", action_name(&job->p, "-package", action), "status", "failure", "object",
+			  "package", "cause", pkg_refusal_name(PKG_REFUSAL_DAMAGED), "reason", r->why.text, NULL);
+	event_command_failed(&job->p, r->summary);
 }
 
 void
