@@ -423,6 +423,9 @@ open_all(struct agent *a, load_complain_fn *complain, struct err *e)
 	agent_open_tunnel(a);
 	agent_open_monitor(a);
 	watch_network(a);
+	rc = agent_open_packages(a, e);
+	if (rc)
+		return rc;
 	on_control_timer(a);
 	rc = agent_configure_uplink(a, e);
 	if (rc)
@@ -462,6 +465,7 @@ agent_free(struct agent *a)
 	if (!a)
 		return;
 	control_close(a->control);
+	agent_close_packages(a);
 	agent_close_listen(a);
 	uplink_free(a->uplink); /* channels tell the requests, so these are still there */
 	agent_close_install(a);
@@ -530,6 +534,7 @@ agent_stop(struct agent *a)
 	loop_timer_at(a->stop_timer, mono_in(clock_mono(), STOP_MS));
 	uplink_enable(a->uplink, false, "the agent stops");
 	agent_configure_listen(a);
+	agent_configure_packages(a);
 	loop_task_soon(a->idle_task);
 }
 
@@ -560,6 +565,8 @@ agent_parts(const struct agent *a, struct agent_parts *out)
 	    .listener = a->listener,
 	    .notice = a->notice,
 	    .update = &a->update,
+	    .packages = agent_packages_store(a),
+	    .package_status = agent_packages_status(a),
 	};
 }
 

@@ -20,6 +20,8 @@ struct loop;
 struct memory;
 struct netlink;
 struct notice;
+struct pkg_status;
+struct pkg_store;
 struct reboots;
 struct receipts;
 struct revision_begun;
@@ -71,6 +73,8 @@ struct agent_parts {
 	const struct listener *listener; /* NULL: nobody may connect to this box */
 	const struct notice *notice;     /* NULL: automatic updates are off */
 	const struct update *update;
+	const struct pkg_store *packages;        /* what is installed; NULL: not open */
+	const struct pkg_status *package_status; /* likewise */
 };
 
 void agent_parts(const struct agent *a, struct agent_parts *out);

@@ -181,7 +181,7 @@ void
 agent_take_versions(struct agent *a, const struct message *m)
 {
 	const struct update_versions here = {
-	    .os = settings_get(a->settings, "os-version"), .av = PROFILE_NO_DATABASE, .ips = PROFILE_NO_DATABASE};
+	    .os = settings_get(a->settings, "os-version"), .av = agent_packages_av(a), .ips = agent_packages_ips(a)};
 	const struct update_versions manager = {
 	    .os = message_str(m, "os_ver"), .av = message_str(m, "avdb"), .ips = message_str(m, "ipsdb")};
 	uint32_t lot = 0;
@@ -204,6 +204,7 @@ on_update_timer(void *ctx)
 	snprintf(count, sizeof(count), "%llu", (unsigned long long)a->update.requests);
 	log_event(EVENT_UPDATE_WANTED, LOG_LEVEL_NOTICE, "The manager has newer versions", "what", a->update.what,
 		  "requests", count, NULL);
+	agent_packages_notice(a);
 }
 
 /* The address the session in use goes to: anybody can send a datagram, few from there. */

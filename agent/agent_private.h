@@ -15,6 +15,7 @@
 #include "config/checksum.h"
 
 struct agent_monitor;
+struct agent_packages;
 struct apply;
 struct control;
 struct history;
@@ -69,6 +70,7 @@ struct agent {
 	struct addr tunnel_local, tunnel_manager; /* what the manager gave; family 0: nothing */
 	bool tunnel_said;                         /* the event that it is up is out */
 	struct agent_monitor *monitor;            /* NULL: not part of this build, or not open yet */
+	struct agent_packages *packages;
 
 	/* time and work of our own */
 	struct loop_timer *install_timer, *settle_timer, *uptime_timer, *stop_timer, *admit_timer, *creds_timer,
@@ -98,6 +100,7 @@ struct agent {
 void agent_uplink_ops(struct agent *a, struct uplink_ops *out);
 int agent_configure_uplink(struct agent *a, struct err *e);
 void agent_forget_admission(struct agent *a);
+int64_t agent_trust_time_s(const struct agent *a); /* the latest of clock, build time and last good time */
 
 /* agent_listen.c: what managers begin: connections, logins, notices of newer versions. */
 int agent_open_listen(struct agent *a, struct err *e);
@@ -120,6 +123,16 @@ void agent_tunnel_flush(struct agent *a);
 void agent_tunnel_resume(struct agent *a); /* there may be room for packets again */
 /* True when this is another pair than before. What cannot be set now is tried again. */
 bool agent_tunnel_set(struct agent *a, const struct addr *local, const struct addr *manager);
+
+/* agent_packages.c: update packages. What an operator orders is in agent_packages.h. */
+int agent_open_packages(struct agent *a, struct err *e);
+void agent_close_packages(struct agent *a);
+void agent_configure_packages(struct agent *a);       /* the schedule may be another one */
+void agent_packages_notice(struct agent *a);          /* a manager has something newer, and it is time to ask for it */
+const char *agent_packages_av(const struct agent *a); /* version of a database; PROFILE_NO_DATABASE: none is there */
+const char *agent_packages_ips(const struct agent *a);
+const struct pkg_store *agent_packages_store(const struct agent *a); /* NULL: not open */
+const struct pkg_status *agent_packages_status(const struct agent *a);
 
 /* agent_monitor.c, or agent_monitor_none.c in a build without: the HTTP service at the tunnel's address. */
 void agent_open_monitor(struct agent *a);

@@ -61,8 +61,8 @@ op_identity(void *ctx, const struct addr *manager, struct session_identity *out)
 	    .registered = trust_list_count(a->trust) > 0,
 	    .vdom = entry_get(central_management(a), "vdom"),
 	    .checksum = checksum_text(a->sum_text, device_checksum(a->device)),
-	    .avdb = PROFILE_NO_DATABASE,
-	    .ipsdb = PROFILE_NO_DATABASE,
+	    .avdb = agent_packages_av(a),
+	    .ipsdb = agent_packages_ips(a),
 	    .uptime_s = (clock_mono().ms - a->started.ms) / 1000,
 	};
 	if (!*out->hostname)
@@ -95,15 +95,20 @@ op_register_password(void *ctx)
 }
 
 /* A box whose clock starts in 1970 judges by what it knows time cannot be before. */
-static int64_t
-op_trust_time_s(void *ctx)
+int64_t
+agent_trust_time_s(const struct agent *a)
 {
-	struct agent *a = ctx;
 	int64_t s = clock_wall().s;
 
 	if (s < clock_build_s())
 		s = clock_build_s();
 	return s < a->memory.last_good_s ? a->memory.last_good_s : s;
+}
+
+static int64_t
+op_trust_time_s(void *ctx)
+{
+	return agent_trust_time_s(ctx);
 }
 
 /* --- told --------------------------------------------------------------------------------------------------------- */
@@ -426,5 +431,6 @@ agent_configure_uplink(struct agent *a, struct err *e)
 	free(key);
 	stop_unconfigured(a, &c);
 	agent_configure_listen(a);
+	agent_configure_packages(a);
 	return rc;
 }

@@ -2,7 +2,7 @@
  * that a manager's devices do not all come at once. No socket, no clock.
  *
  * Guide, "FortiManager passive mode": the device compares what the manager says with what it has, and fetches itself.
- * Who fetches is told by `update_take()`: the room for packages, once there is one.
+ * What comes of it is agent_packages.c's.
  */
 #ifndef AGENT_UPDATE_H
 #define AGENT_UPDATE_H
