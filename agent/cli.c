@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "agent/agent.h"
+#include "agent/agent_packages.h"
 #include "agent/cli_history.h"
+#include "agent/cli_package.h"
 #include "agent/cli_revision.h"
 #include "agent/cli_show.h"
 #include "agent/device.h"
@@ -30,13 +32,16 @@ enum { COMMAND_WORDS = 5, OUTPUT_MAX = 72 * 1024 * 1024 };
 struct cli {
 	struct agent *agent;
 	struct exec *exec;
+	struct cli_ops ops;
 	char who[32];
 	struct log_sink sink;
-	unsigned mask;  /* of `diagnose debug application fgfmd` */
-	bool cli_lines; /* `diagnose debug cli 8` */
-	bool debug;     /* `diagnose debug enable` */
-	bool json;      /* of the command that runs */
-	bool json_done; /* it has written JSON itself */
+	unsigned mask;   /* of `diagnose debug application fgfmd` */
+	bool cli_lines;  /* `diagnose debug cli 8` */
+	bool debug;      /* `diagnose debug enable` */
+	bool json;       /* of the command that runs */
+	bool json_done;  /* it has written JSON itself */
+	bool pending;    /* it goes on */
+	struct buf held; /* what it has said, when that becomes JSON */
 	int fd;
 };
 
@@ -44,6 +49,7 @@ struct cli {
 struct call {
 	struct agent *agent;
 	struct cli *c;
+	const struct cli_command *command;
 	size_t argc; /* arguments after the command's words */
 	const char *const *argv;
 	struct buf *out;
@@ -138,6 +144,17 @@ run_explain(struct call *k, struct err *e)
 {
 	(void)e;
 	explain_show(k->agent, k->json, k->out);
+	return CLI_OK;
+}
+
+static int
+run_versions(struct call *k, struct err *e)
+{
+	struct agent_parts p;
+
+	(void)e;
+	agent_parts(k->agent, &p);
+	cli_package_versions(p.packages, p.package_status, k->json, k->out);
 	return CLI_OK;
 }
 
@@ -299,6 +316,21 @@ run_debug_mask(struct call *k, struct err *e)
 	return CLI_OK;
 }
 
+/* The vendor's name of what deals with packages there; it has one kind of lines here. */
+static int
+run_debug_updated(struct call *k, struct err *e)
+{
+	int64_t level;
+
+	if (text_i64(k->argv[0], -1, DBG_ALL, &level)) {
+		err_set(e, -EINVAL, "a debug level of -1 to %d expected", DBG_ALL);
+		return CLI_INVALID;
+	}
+	k->c->mask = level ? k->c->mask | DBG_PACKAGE : k->c->mask & ~(unsigned)DBG_PACKAGE;
+	refresh_sink(k->c);
+	return CLI_OK;
+}
+
 static int
 run_debug_cli(struct call *k, struct err *e)
 {
@@ -362,6 +394,137 @@ run_test(struct call *k, struct err *e)
 	return CLI_OK;
 }
 
+/* --- commands that go on ------------------------------------------------------------------------------------------ */
+
+/* Output of a command that knows no JSON, as JSON. */
+static void
+wrap_json(int code, const char *reason, struct buf *plain, struct buf *out)
+{
+	struct cJSON *j = json_new_object();
+	char *text = buf_steal(plain, NULL), *line;
+
+	json_add_int(j, "code", code);
+	if (code)
+		json_add_str(j, "error", reason);
+	if (text && *text)
+		json_add_str(j, "output", text);
+	line = json_pretty(j);
+	if (line)
+		buf_printf(out, "%s\n", line);
+	free(line);
+	free(text);
+	json_free(j);
+}
+
+static void
+on_work_say(void *ctx, const char *text)
+{
+	struct cli *c = ctx;
+
+	if (c->json)
+		buf_str(&c->held, text);
+	else
+		c->ops.output(c->ops.ctx, text, strlen(text));
+}
+
+static void
+on_work_ask(void *ctx, const struct packages_question *q)
+{
+	struct cli *c = ctx;
+
+	c->ops.ask(c->ops.ctx, q);
+}
+
+static void
+on_work_progress(void *ctx, const char *what, uint64_t done, uint64_t total)
+{
+	struct cli *c = ctx;
+
+	c->ops.progress(c->ops.ctx, what, done, total);
+}
+
+static void
+on_work_done(void *ctx, int code, const char *reason)
+{
+	const struct cli_result r = {.code = code};
+	struct buf out = BUF_INIT(OUTPUT_MAX);
+	struct cli *c = ctx;
+
+	c->pending = false;
+	if (c->json) {
+		wrap_json(code, reason, &c->held, &out);
+		c->ops.output(c->ops.ctx, (const char *)buf_head(&out), out.len);
+		buf_free(&out);
+	}
+	c->ops.done(c->ops.ctx, r, reason);
+}
+
+static struct packages_watch
+watch_of(struct cli *c)
+{
+	return (struct packages_watch){
+	    .ctx = c, .say = on_work_say, .ask = on_work_ask, .progress = on_work_progress, .done = on_work_done};
+}
+
+static int
+goes_on(struct cli *c, int code)
+{
+	c->pending = code == CLI_OK;
+	return code;
+}
+
+/* restore ips|av tftp|https|file: its words say which. */
+static int
+run_restore_package(struct call *k, struct err *e)
+{
+	const char *source = k->command->words[3];
+	const struct packages_watch w = watch_of(k->c);
+	const struct packages_order o = {
+	    .av = !strcmp(k->command->words[2], "av"),
+	    .source = !strcmp(source, "tftp")    ? PACKAGES_TFTP
+		      : !strcmp(source, "https") ? PACKAGES_HTTPS
+						 : PACKAGES_FILE,
+	    .name = k->argv[0],
+	    .server = k->argc > 1 ? k->argv[1] : "",
+	    .fd = k->c->fd,
+	    .user = k->c->who,
+	};
+
+	return goes_on(k->c, agent_packages_restore(k->agent, &o, &w, e));
+}
+
+static int
+run_update_now(struct call *k, struct err *e)
+{
+	const struct packages_watch w = watch_of(k->c);
+
+	return goes_on(k->c, agent_packages_update(k->agent, k->c->who, &w, e));
+}
+
+static int
+run_signatures(struct call *k, struct err *e)
+{
+	const struct packages_watch w = watch_of(k->c);
+
+	return goes_on(k->c, agent_packages_check(k->agent, &w, e));
+}
+
+void
+cli_answer(struct cli *c, bool yes, const uint8_t digest[PACKAGES_DIGEST])
+{
+	if (c->pending)
+		agent_packages_answer(c->agent, yes, digest);
+}
+
+void
+cli_cancel(struct cli *c)
+{
+	if (!c->pending)
+		return;
+	agent_packages_cancel(c->agent);
+	on_work_done(c, CLI_REFUSED, "cancelled");
+}
+
 static const struct cli_command commands[] = {
     {{"get", "system", "status"}, 0, 0, HAS_JSON, "version, serial, host name, uptime", run_status},
     {{"get", "system", "mgmt-csum"}, 0, 0, HAS_JSON, "checksums of the running configuration", run_checksums},
@@ -373,12 +536,20 @@ static const struct cli_command commands[] = {
     {{"diagnose", "fgfm", "script-history"}, 0, 0, HAS_JSON, "the last scripts of managers", run_history},
     {{"diagnose", "fgfm", "explain"}, 0, 0, HAS_JSON, "how far the connection came, and what failed", run_explain},
     {{"diagnose", "fgfm", "drift"}, 0, 0, HAS_JSON, "what something else changed of the system", run_drift},
+    {{"diagnose", "autoupdate", "versions"}, 0, 0, HAS_JSON, "the packages' objects that are installed", run_versions},
+    {{"diagnose", "autoupdate", "signature", "check-all"}, 0, 0, 0, "verify what is installed", run_signatures},
     {{"diagnose", "debug", "application", "fgfmd"},
      1,
      1,
      0,
      "LEVEL: which debug lines, -1 or 0 to 255",
      run_debug_mask},
+    {{"diagnose", "debug", "application", "updated"},
+     1,
+     1,
+     0,
+     "LEVEL: debug lines about packages, 0 for none",
+     run_debug_updated},
     {{"diagnose", "debug", "cli"}, 1, 1, 0, "LEVEL: 8 shows each command of installs and rollbacks", run_debug_cli},
     {{"diagnose", "debug", "enable"}, 0, 0, 0, "debug lines in this shell", run_debug_enable},
     {{"diagnose", "debug", "disable"}, 0, 0, 0, "no more debug lines in this shell", run_debug_disable},
@@ -403,6 +574,13 @@ static const struct cli_command commands[] = {
     {{"execute", "revision", "restore"}, 1, 1, 0, "N: install revision N, with a rollback", run_revision_restore},
     {{"execute", "backup", "config"}, 1, 1, FILE_OUT, "FILE: the running configuration into a file", run_backup},
     {{"execute", "restore", "config"}, 1, 1, FILE_IN, "FILE: replace the configuration by a file's", run_restore},
+    {{"execute", "restore", "ips", "tftp"}, 2, 2, 0, "FILE SERVER: install an IPS package", run_restore_package},
+    {{"execute", "restore", "ips", "https"}, 1, 1, 0, "URL: install an IPS package", run_restore_package},
+    {{"execute", "restore", "ips", "file"}, 1, 1, FILE_IN, "FILE: install an IPS package", run_restore_package},
+    {{"execute", "restore", "av", "tftp"}, 2, 2, 0, "FILE SERVER: install an AV package", run_restore_package},
+    {{"execute", "restore", "av", "https"}, 1, 1, 0, "URL: install an AV package", run_restore_package},
+    {{"execute", "restore", "av", "file"}, 1, 1, FILE_IN, "FILE: install an AV package", run_restore_package},
+    {{"execute", "update-now"}, 0, 0, 0, "fetch and install newer packages", run_update_now},
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
@@ -496,6 +674,7 @@ run_other(struct call *k, size_t argc, const char *const argv[], struct err *e)
 	if (code)
 		return code;
 	words = word_count(c);
+	k->command = c;
 	k->argc = argc - words;
 	k->argv = argv + words;
 	if (k->argc < c->min) {
@@ -590,23 +769,25 @@ on_may_change(void *ctx, struct err *e)
 }
 
 struct cli *
-cli_new(struct agent *a, const char *who, void (*line)(void *ctx, const char *line), void *ctx)
+cli_new(struct agent *a, const char *who, const struct cli_ops *ops)
 {
 	struct cli *c = calloc(1, sizeof(*c));
 	struct agent_parts p;
 
 	if (!c)
 		return NULL;
-	const struct exec_ops ops = {
+	const struct exec_ops own = {
 	    .apply = on_apply, .other = on_other, .may_change = on_may_change, .changed = on_changed, .ctx = c};
 
 	agent_parts(a, &p);
 	c->agent = a;
+	c->ops = *ops;
+	c->held = BUF_INIT(OUTPUT_MAX);
 	c->fd = -1;
 	c->mask = DBG_ALL;
 	snprintf(c->who, sizeof(c->who), "%s", who);
-	c->sink = (struct log_sink){.line = line, .ctx = ctx};
-	c->exec = exec_new(device_running(p.device), &ops, false);
+	c->sink = (struct log_sink){.line = ops->line, .ctx = ops->ctx};
+	c->exec = exec_new(device_running(p.device), &own, false);
 	if (!c->exec) {
 		free(c);
 		return NULL;
@@ -629,6 +810,9 @@ cli_free(struct cli *c)
 
 	if (!c)
 		return;
+	if (c->pending)
+		agent_packages_cancel(c->agent);
+	buf_free(&c->held);
 	log_detach(&c->sink);
 	exec_free(c->exec);
 	/* entries committed before the shell went away count: they are in the running configuration */
@@ -636,26 +820,6 @@ cli_free(struct cli *c)
 	if (device_save_changes(p.device, c->who, &e))
 		log_say(LOG_LEVEL_ERROR, "%s: %s", c->who, e.text);
 	free(c);
-}
-
-/* Output of a command that knows no JSON, as JSON. */
-static void
-wrap_json(int code, const char *reason, struct buf *plain, struct buf *out)
-{
-	struct cJSON *j = json_new_object();
-	char *text = buf_steal(plain, NULL), *line;
-
-	json_add_int(j, "code", code);
-	if (code)
-		json_add_str(j, "error", reason);
-	if (text && *text)
-		json_add_str(j, "output", text);
-	line = json_pretty(j);
-	if (line)
-		buf_printf(out, "%s\n", line);
-	free(line);
-	free(text);
-	json_free(j);
 }
 
 static int
@@ -696,9 +860,10 @@ cli_run(struct cli *c, const char *text, size_t len, bool json, int fd, struct b
 	empty = !r.code && (!script_count(s) || !script_at(s, 0)->argc);
 	if (!r.code && !empty)
 		r.code = run_one(c, script_at(s, 0), json ? &plain : out, e);
+	r.pending = c->pending;
 	if (json && c->json_done)
 		buf_put(out, buf_head(&plain), plain.len);
-	else if (json && !r.incomplete && !empty)
+	else if (json && !r.incomplete && !empty && !r.pending)
 		wrap_json(r.code, e->text, &plain, out);
 	buf_free(&plain);
 	script_free(s);

@@ -27,6 +27,7 @@ enum {
 	ANSWERS_ROOM = 1024 * 1024, /* unread by a client: its commands wait */
 	ACCEPT_PAUSE_MS = 1000,
 	DEBUG_ROOM = 256 * 1024, /* debug lines are dropped for a client that is this far behind */
+	QUESTION_MAX = 8 * 1024,
 };
 
 struct client {
@@ -38,6 +39,8 @@ struct client {
 	struct buf pending; /* the command that waits for its file */
 	bool pending_json;
 	int received_fd; /* -1: none */
+	bool busy;       /* a command goes on */
+	bool held_up;    /* what it has sent since has to wait for that */
 	bool gone;
 	struct client *next;
 };
@@ -98,6 +101,20 @@ on_reap(void *ctx)
 	}
 }
 
+/* A client that does not read its answers is given no more of them, and one whose next command waits is not read. */
+static bool
+may_read(const struct client *k)
+{
+	return k->out.len < ANSWERS_ROOM && !k->held_up;
+}
+
+static void
+refresh_wants(struct client *k)
+{
+	if (k->io)
+		loop_io_want(k->io, (may_read(k) ? EPOLLIN : 0u) | (k->out.len ? EPOLLOUT : 0u));
+}
+
 static void
 put(struct client *k, enum control_type type, const void *data, size_t len)
 {
@@ -105,8 +122,8 @@ put(struct client *k, enum control_type type, const void *data, size_t len)
 		return;
 	if (control_put(&k->out, type, data, len))
 		client_drop(k);
-	else if (k->io)
-		loop_io_want(k->io, k->out.len < ANSWERS_ROOM ? EPOLLIN | EPOLLOUT : EPOLLOUT);
+	else
+		refresh_wants(k);
 }
 
 static void
@@ -143,9 +160,70 @@ run(struct client *k, const char *text, size_t len, bool json, int fd)
 
 	if (out.len)
 		put(k, CONTROL_OUTPUT, buf_head(&out), out.len);
-	put_result(k, r, e.text);
+	k->busy = r.pending;
+	if (!r.pending)
+		put_result(k, r, e.text);
 	buf_free(&out);
 }
+
+/* --- a command that goes on --------------------------------------------------------------------------------------- */
+
+static void
+on_output(void *ctx, const char *text, size_t len)
+{
+	put(ctx, CONTROL_OUTPUT, text, len);
+}
+
+static void
+on_ask(void *ctx, const struct packages_question *q)
+{
+	struct buf b = BUF_INIT(QUESTION_MAX);
+	const uint8_t kind = (uint8_t)q->kind;
+
+	buf_put(&b, &kind, 1);
+	buf_put(&b, q->digest, sizeof(q->digest));
+	buf_str(&b, q->text);
+	put(ctx, CONTROL_ASK, buf_head(&b), b.len);
+	buf_free(&b);
+}
+
+static void
+on_progress(void *ctx, const char *what, uint64_t done, uint64_t total)
+{
+	struct buf b = BUF_INIT(QUESTION_MAX);
+	struct client *k = ctx;
+
+	if (k->out.len >= DEBUG_ROOM)
+		return;
+	for (int shift = 56; shift >= 0; shift -= 8)
+		buf_put(&b, &(const uint8_t){(uint8_t)(done >> shift)}, 1);
+	for (int shift = 56; shift >= 0; shift -= 8)
+		buf_put(&b, &(const uint8_t){(uint8_t)(total >> shift)}, 1);
+	buf_str(&b, what);
+	put(k, CONTROL_PROGRESS, buf_head(&b), b.len);
+	buf_free(&b);
+}
+
+/* What the client has sent meanwhile is looked at when the result is on its way. */
+static void
+on_done(void *ctx, struct cli_result r, const char *reason)
+{
+	struct client *k = ctx;
+
+	k->busy = false;
+	put_result(k, r, reason);
+}
+
+static void
+on_answer(struct client *k, const uint8_t *p, size_t len)
+{
+	if (len == 1 + PACKAGES_DIGEST)
+		cli_answer(k->cli, p[0] == 1, p + 1);
+	else
+		client_drop(k);
+}
+
+/* --- what a client sends ------------------------------------------------------------------------------------------ */
 
 /* A command that names a file waits until the client has handed it over. */
 static void
@@ -228,6 +306,12 @@ on_piece(struct client *k, enum control_type type, const uint8_t *p, size_t len)
 	case CONTROL_END:
 		on_end(k);
 		break;
+	case CONTROL_ANSWER:
+		on_answer(k, p, len);
+		break;
+	case CONTROL_CANCEL:
+		cli_cancel(k->cli);
+		break;
 	default:
 		client_drop(k);
 		break;
@@ -252,11 +336,12 @@ take_descriptors(struct client *k, struct msghdr *m)
 	}
 }
 
-/* The whole pieces received so far, until the client is too far behind with reading. */
+/* The whole pieces received so far, until the client is too far behind with reading, or a command goes on. */
 static void
 run_pieces(struct client *k)
 {
-	while (!k->gone && k->out.len < ANSWERS_ROOM) {
+	k->held_up = false;
+	while (!k->gone && may_read(k)) {
 		enum control_type type;
 		const uint8_t *body;
 		size_t len;
@@ -265,10 +350,15 @@ run_pieces(struct client *k)
 		if (whole < 0)
 			client_drop(k);
 		if (whole <= 0)
-			return;
+			break;
+		k->held_up = k->busy && type != CONTROL_ANSWER && type != CONTROL_CANCEL;
+		if (k->held_up)
+			break;
 		on_piece(k, type, body, len);
 		buf_take(&k->in, (size_t)whole);
 	}
+	if (!k->gone)
+		refresh_wants(k);
 }
 
 static void
@@ -302,10 +392,8 @@ do_write(struct client *k)
 			return;
 		}
 		buf_take(&k->out, (size_t)n);
-		if (k->out.len && k->out.len < ANSWERS_ROOM)
-			loop_io_want(k->io, EPOLLIN | EPOLLOUT);
+		refresh_wants(k);
 	}
-	loop_io_want(k->io, EPOLLIN);
 	run_pieces(k); /* commands that had to wait */
 }
 
@@ -316,9 +404,9 @@ on_client(void *ctx, uint32_t events)
 
 	if (events & EPOLLOUT)
 		do_write(k);
-	/* a client that does not read its answers is given no more of them */
-	if (!k->gone && (k->out.len < ANSWERS_ROOM || (events & (EPOLLHUP | EPOLLERR))) &&
-	    (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+	if (!k->gone && (events & (EPOLLHUP | EPOLLERR)) && k->held_up)
+		client_drop(k); /* nobody is there to answer, and nothing more is read */
+	if (!k->gone && (may_read(k) || (events & (EPOLLHUP | EPOLLERR))) && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
 		do_read(k);
 }
 
@@ -339,6 +427,8 @@ on_accept(void *ctx, uint32_t events)
 {
 	struct control *c = ctx;
 	int fd = accept4(c->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct cli_ops ops = {
+	    .line = on_debug_line, .output = on_output, .ask = on_ask, .progress = on_progress, .done = on_done};
 	struct client *k;
 	char who[32];
 
@@ -362,7 +452,8 @@ on_accept(void *ctx, uint32_t events)
 	k->pending = BUF_INIT(CONTROL_COMMAND_MAX);
 	c->count++;
 	peer_name(fd, who, sizeof(who));
-	k->cli = cli_new(c->agent, who, on_debug_line, k);
+	ops.ctx = k;
+	k->cli = cli_new(c->agent, who, &ops);
 	if (k->cli)
 		k->io = loop_io_new(c->loop, fd, EPOLLIN, on_client, k);
 	if (!k->io) {

@@ -19,12 +19,16 @@ enum control_type {
 	CONTROL_FILE = 'F',     /* with one descriptor: the file asked for */
 	CONTROL_NO_FILE = 'N',  /* it could not be opened: the text says why */
 	CONTROL_END = 'E',      /* end of a script: -160 when inside a block */
+	CONTROL_ANSWER = 'Y',   /* u8 yes, digest of the question: between it and the result */
+	CONTROL_CANCEL = 'X',   /* ends the command that goes on, which then has its result */
 	/* daemon to client */
 	CONTROL_OUTPUT = 'O',
 	CONTROL_DEBUG = 'D',     /* a debug line, at any time */
 	CONTROL_WANT_FILE = 'W', /* u8 write, u16 index of the word that names it */
 	CONTROL_RESULT = 'R',    /* i32 code, u8 incomplete, prompt NUL, reason NUL */
 	CONTROL_WORDS = 'L',     /* candidates, "WORD\tHELP\n"… */
+	CONTROL_ASK = 'A',       /* u8 of enum packages_asks, digest, the question's text */
+	CONTROL_PROGRESS = 'P',  /* u64 done, u64 total (0: not known), what */
 };
 
 enum control_flags { CONTROL_JSON = 1, CONTROL_TYPED = 2 };

@@ -5,11 +5,14 @@
 #include <histedit.h>
 #include <limits.h>
 #include <locale.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -18,6 +21,7 @@
 #include "agent/cli_show.h"
 #include "agent/control_wire.h"
 #include "agent/ctl_package.h"
+#include "agent/ctl_prompt.h"
 #include "agent/settings.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -36,6 +40,9 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NO_DAEMON = 3, HISTO
 struct ctl {
 	const char *socket, *script, *bootstrap;
 	bool json, offline;
+	struct ctl_prompt questions;
+	int interrupt;  /* a signalfd that tells of Ctrl-C; -1: it ends the program */
+	bool cancelled; /* the command that goes on */
 	int fd;
 	struct buf in;
 	char prompt[128];
@@ -63,6 +70,8 @@ usage(FILE *f)
 		   "  -c, --config FILE  bootstrap file, for --offline and package\n"
 		   "                     (default " DEFAULT_BOOTSTRAP ")\n"
 		   "      --offline      read the file of the trusted list; no daemon is needed\n"
+		   "      --yes          overwrite packages without being asked\n"
+		   "      --accept-unsigned  take unsigned ones where the security level lets one choose\n"
 		   "  -V, --version      print the version and exit\n"
 		   "  -h, --help         print this and exit\n"
 		   "\n"
@@ -125,6 +134,55 @@ send_descriptor(struct ctl *c, int fd)
 	return sendmsg(c->fd, &m, MSG_NOSIGNAL) == (ssize_t)sizeof(head) ? 0 : -errno;
 }
 
+static int
+send_answer(struct ctl *c, enum ctl_answer a)
+{
+	uint8_t piece[1 + PACKAGES_DIGEST] = {a == CTL_YES};
+
+	memcpy(piece + 1, c->questions.digest, PACKAGES_DIGEST);
+	return a == CTL_WAITS ? 0 : send_piece(c, CONTROL_ANSWER, piece, sizeof(piece));
+}
+
+/* Ctrl-C asks the daemon to end the command; when that does not answer, the second one ends the shell. */
+static int
+cancel(struct ctl *c)
+{
+	struct signalfd_siginfo info;
+
+	if (read(c->interrupt, &info, sizeof(info)) < 0)
+		return -errno;
+	ctl_prompt_drop(&c->questions);
+	if (c->cancelled)
+		return -EINTR;
+	c->cancelled = true;
+	return send_piece(c, CONTROL_CANCEL, "", 0);
+}
+
+/* Until the daemon says something. Meanwhile the operator may answer its question, or cancel. */
+static int
+wait_daemon(struct ctl *c)
+{
+	int rc = 0;
+
+	while (!rc) {
+		struct pollfd fds[] = {
+		    {.fd = c->fd, .events = POLLIN},
+		    {.fd = c->questions.open ? STDIN_FILENO : -1, .events = POLLIN},
+		    {.fd = c->interrupt, .events = POLLIN},
+		};
+
+		if (poll(fds, sizeof(fds) / sizeof(fds[0]), -1) < 0)
+			rc = errno == EINTR ? 0 : -errno;
+		else if (fds[0].revents)
+			return 0; /* it may have given up to wait */
+		else if (fds[2].revents)
+			rc = cancel(c);
+		else if (fds[1].revents)
+			rc = send_answer(c, ctl_prompt_read(&c->questions));
+	}
+	return rc;
+}
+
 /* The next piece, waiting for it. The body stays valid until the next call. */
 static int
 next_piece(struct ctl *c, enum control_type *type, const uint8_t **body, size_t *len, size_t *whole)
@@ -133,6 +191,7 @@ next_piece(struct ctl *c, enum control_type *type, const uint8_t **body, size_t 
 		long n = control_piece(buf_head(&c->in), c->in.len, CONTROL_PIECE_MAX, type, body, len);
 		char chunk[READ_CHUNK];
 		ssize_t got;
+		int rc;
 
 		if (n < 0)
 			return -EPROTO;
@@ -140,6 +199,9 @@ next_piece(struct ctl *c, enum control_type *type, const uint8_t **body, size_t 
 			*whole = (size_t)n;
 			return 0;
 		}
+		rc = wait_daemon(c);
+		if (rc)
+			return rc;
 		got = read(c->fd, chunk, sizeof(chunk));
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -287,13 +349,20 @@ wait_result(struct ctl *c, const char *command, int *lost)
 		*lost = next_piece(c, &type, &p, &len, &whole);
 		if (*lost)
 			break;
+		if (type == CONTROL_PROGRESS)
+			ctl_prompt_progress(&c->questions, p, len);
+		else
+			ctl_prompt_clear(&c->questions);
 		if (type == CONTROL_OUTPUT) {
 			fwrite(p, 1, len, stdout);
 		} else if (type == CONTROL_DEBUG) {
 			printf("%.*s\n", (int)len, (const char *)p);
 		} else if (type == CONTROL_WANT_FILE) {
 			*lost = give_file(c, command, p, len, &file);
+		} else if (type == CONTROL_ASK) {
+			*lost = send_answer(c, ctl_prompt_ask(&c->questions, p, len));
 		} else if (type == CONTROL_RESULT) {
+			ctl_prompt_drop(&c->questions);
 			code = take_result(c, p, len);
 			done = true;
 		} else if (type == CONTROL_WORDS) {
@@ -323,6 +392,7 @@ run_command(struct ctl *c, const char *text, int *lost)
 		*lost = -ENOMEM;
 		return CLI_FAILED;
 	}
+	c->cancelled = false;
 	piece[0] = (char)((c->json ? CONTROL_JSON : 0) | (c->el ? CONTROL_TYPED : 0));
 	memcpy(piece + 1, text, len);
 	*lost = send_piece(c, CONTROL_COMMAND, piece, len + 1);
@@ -391,6 +461,7 @@ run_lines(struct ctl *c, FILE *f)
 	size_t size = 0, len = 0;
 	int lost = 0, failed = 0;
 
+	c->questions.script = true;
 	while (!lost && getline(&line, &size, f) >= 0) {
 		size_t n = strlen(line);
 		char *longer = realloc(text, len + n + 1);
@@ -641,6 +712,23 @@ is_quit(const char *line)
 	return !strcmp(line, "exit\n") || !strcmp(line, "quit\n");
 }
 
+/* While a command runs Ctrl-C ends that, not the shell. */
+static void
+run_typed(struct ctl *c, const char *text, int *lost)
+{
+	sigset_t only, before;
+
+	sigemptyset(&only);
+	sigaddset(&only, SIGINT);
+	sigprocmask(SIG_BLOCK, &only, &before);
+	c->interrupt = signalfd(-1, &only, SFD_CLOEXEC);
+	run_command(c, text, lost);
+	if (c->interrupt >= 0)
+		close(c->interrupt);
+	c->interrupt = -1;
+	sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
 static int
 shell_loop(struct ctl *c, History *h)
 {
@@ -658,7 +746,7 @@ shell_loop(struct ctl *c, History *h)
 		}
 		if (buf_put(&text, line, (size_t)n + 1))
 			break;
-		run_command(c, (const char *)buf_head(&text), &lost);
+		run_typed(c, (const char *)buf_head(&text), &lost);
 		if (c->incomplete)
 			buf_cut(&text, text.len - 1); /* the next line follows, without the NUL between */
 		else
@@ -789,12 +877,18 @@ int
 main(int argc, char *argv[])
 {
 	static const struct option longs[] = {
-	    {"socket", required_argument, NULL, 's'}, {"file", required_argument, NULL, 'f'},
-	    {"json", no_argument, NULL, 'j'},         {"config", required_argument, NULL, 'c'},
-	    {"offline", no_argument, NULL, 'o'},      {"version", no_argument, NULL, 'V'},
-	    {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+	    {"socket", required_argument, NULL, 's'},
+	    {"file", required_argument, NULL, 'f'},
+	    {"json", no_argument, NULL, 'j'},
+	    {"config", required_argument, NULL, 'c'},
+	    {"offline", no_argument, NULL, 'o'},
+	    {"version", no_argument, NULL, 'V'},
+	    {"help", no_argument, NULL, 'h'},
+	    {"yes", no_argument, NULL, 'y'},
+	    {"accept-unsigned", no_argument, NULL, 'u'},
+	    {NULL, 0, NULL, 0},
 	};
-	struct ctl c = {.socket = DEFAULT_SOCKET, .bootstrap = DEFAULT_BOOTSTRAP, .fd = -1};
+	struct ctl c = {.socket = DEFAULT_SOCKET, .bootstrap = DEFAULT_BOOTSTRAP, .interrupt = -1, .fd = -1};
 	int opt, rc;
 
 	c.in = BUF_INIT(CONTROL_PIECE_MAX + CONTROL_HEAD + READ_CHUNK);
@@ -816,6 +910,12 @@ main(int argc, char *argv[])
 		case 'o':
 			c.offline = true;
 			break;
+		case 'y':
+			c.questions.yes = true;
+			break;
+		case 'u':
+			c.questions.accept_unsigned = true;
+			break;
 		case 'V':
 			printf("fgfmctl %s\n", VERSION);
 			return EXIT_DONE;
@@ -827,6 +927,7 @@ main(int argc, char *argv[])
 			return EXIT_USAGE;
 		}
 	}
+	c.questions.out = c.json ? stderr : stdout;
 	rc = dispatch(&c, argc - optind, argv + optind);
 	buf_free(&c.in);
 	buf_free(&c.words);

@@ -1,5 +1,6 @@
 /* agent/cli: the commands of a shell, and the few a manager's script may use. */
 // wrap: agent_parts agent_register agent_unregister agent_set_mgmtid agent_end_install uplink_view
+// wrap: agent_packages_restore agent_packages_update agent_packages_check agent_packages_answer agent_packages_cancel
 #include "agent/cli.h"
 
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "test/unit/agent_order.h"
 #include "test/unit/agent_shell.h"
 
 static const char saved[] = "config system global\n"
@@ -25,6 +27,7 @@ static const char saved[] = "config system global\n"
 static struct {
 	struct cli *cli;
 	struct buf out, lines;
+	struct buf told; /* by a command that goes on: "say:…", "ask:KIND DIGEST …", "at:…", "done:CODE …" */
 	struct err err;
 } t;
 
@@ -35,6 +38,38 @@ on_line(void *ctx, const char *line)
 	buf_printf(&t.lines, "%s\n", line);
 }
 
+static void
+on_output(void *ctx, const char *text, size_t len)
+{
+	(void)ctx;
+	buf_printf(&t.told, "say:%.*s|", (int)len, text);
+}
+
+static void
+on_ask(void *ctx, const struct packages_question *q)
+{
+	(void)ctx;
+	buf_printf(&t.told, "ask:%d %02x %s|", q->kind, q->digest[0], q->text);
+}
+
+static void
+on_progress(void *ctx, const char *what, uint64_t done, uint64_t total)
+{
+	(void)ctx;
+	buf_printf(&t.told, "at:%s %d of %d|", what, (int)done, (int)total);
+}
+
+static void
+on_done(void *ctx, struct cli_result r, const char *reason)
+{
+	(void)ctx;
+	assert_false(r.pending || r.incomplete);
+	buf_printf(&t.told, "done:%d %s|", r.code, reason);
+}
+
+static const struct cli_ops shell_ops = {
+    .line = on_line, .output = on_output, .ask = on_ask, .progress = on_progress, .done = on_done};
+
 static int
 setup(void **state)
 {
@@ -43,8 +78,10 @@ setup(void **state)
 	memset(&t, 0, sizeof(t));
 	t.out = BUF_INIT(16 * 1024 * 1024);
 	t.lines = BUF_INIT(1024 * 1024);
+	t.told = BUF_INIT(1024 * 1024);
+	memset(&order, 0, sizeof(order));
 	shell_open(saved);
-	t.cli = cli_new(shell_agent(), "uid 1000", on_line, NULL);
+	t.cli = cli_new(shell_agent(), "uid 1000", &shell_ops);
 	return t.cli ? 0 : -1;
 }
 
@@ -54,6 +91,7 @@ teardown(void **state)
 	cli_free(t.cli);
 	buf_free(&t.out);
 	buf_free(&t.lines);
+	buf_free(&t.told);
 	shell_close();
 	return fixture_teardown(state);
 }
@@ -176,6 +214,11 @@ a_manager_only_looks(void **state)
 	    {{"execute", "backup", "config", "/tmp/x"}, CLI_DENIED, "permission denied"},
 	    {{"execute", "revision", "restore", "1"}, CLI_DENIED, "permission denied"},
 	    {{"diagnose", "debug", "enable"}, CLI_DENIED, "permission denied"},
+	    {{"execute", "restore", "ips", "tftp", "x"}, CLI_DENIED, "permission denied"},
+	    {{"execute", "restore", "av", "file", "/tmp/x"}, CLI_DENIED, "permission denied"},
+	    {{"execute", "update-now"}, CLI_DENIED, "permission denied"},
+	    {{"diagnose", "autoupdate", "versions"}, CLI_DENIED, "permission denied"},
+	    {{"diagnose", "autoupdate", "signature", "check-all"}, CLI_DENIED, "permission denied"},
 	    {{"get", "system", "status"}, CLI_OK, NULL},
 	    {{"get", "sys", "status"}, CLI_OK, NULL},
 	    {{"get", "system", "mgmt-csum"}, CLI_OK, NULL},
@@ -197,6 +240,7 @@ a_manager_only_looks(void **state)
 			fail_msg("%s %s: %d \"%s\"", rows[i].words[0], rows[i].words[1], code, e.text);
 		assert_int_equal(t.out.len > 0, code == CLI_OK);
 		assert_string_equal(shell.asked, "");
+		assert_string_equal(order.asked, "");
 	}
 }
 
@@ -233,6 +277,137 @@ the_agent_is_asked(void **state)
 		assert_int_equal(strcmp(t.err.text, "the agent does not want to") == 0, code != CLI_OK);
 		assert_null(strstr(output(), "pass"));
 	}
+}
+
+/* --- commands that go on ------------------------------------------------------------------------------------------ */
+
+/* What was told since the last call. */
+static const char *
+told(void)
+{
+	static char text[4096];
+
+	snprintf(text, sizeof(text), "%.*s", (int)t.told.len, (const char *)buf_head(&t.told));
+	buf_cut(&t.told, 0);
+	return text;
+}
+
+static void
+what_is_ordered_of_packages(void **state)
+{
+	static const struct {
+		const char *text, *asked;
+	} rows[] = {
+	    {"execute restore ips tftp nids.pkg 192.0.2.55", "restore ips tftp nids.pkg|192.0.2.55|-|uid 1000"},
+	    {"exec rest av tf \"%n .pkg\" host", "restore av tftp %n .pkg|host|-|uid 1000"},
+	    {"execute restore av https https://host/x.pkg", "restore av https https://host/x.pkg||-|uid 1000"},
+	    {"execute restore ips file /tmp/x.pkg", "restore ips file /tmp/x.pkg||c|uid 1000"},
+	    {"execute update-now", "update uid 1000"},
+	    {"diagnose autoupdate signature check-all", "check"},
+	};
+	int fd = open(fixture_path("sys_config.conf"), O_RDONLY | O_CLOEXEC);
+	size_t word;
+	bool write;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct cli_result r = run_fd(rows[i].text, false, fd);
+
+		if (r.code || !r.pending || strcmp(order.asked, rows[i].asked))
+			fail_msg("%s: %d \"%s\"", rows[i].text, r.code, order.asked);
+		order_done(CLI_OK, "");
+		assert_string_equal(told(), "done:0 |");
+	}
+	close(fd);
+	assert_true(cli_file_wanted("execute restore ips file /tmp/x.pkg", 35, &word, &write));
+	assert_true(word == 4 && !write);
+	assert_int_equal(run("execute restore ips tftp nids.pkg"), CLI_INCOMPLETE);
+	assert_int_equal(run("execute restore ips ftp x"), CLI_PARSE);
+	order.answer = CLI_CONFLICT;
+	assert_int_equal(run("execute update-now"), CLI_CONFLICT);
+	assert_string_equal(t.err.text, "an update is under way");
+	assert_string_equal(told(), "");
+}
+
+static void
+a_command_goes_on(void **state)
+{
+	const uint8_t digest[PACKAGES_DIGEST] = {7};
+	struct cli_result r = run_fd("execute update-now", false, -1);
+
+	(void)state;
+	assert_true(r.pending);
+	order_ask(PACKAGES_UNSIGNED, 7, "sure? (y/n)");
+	order.watch.progress(order.watch.ctx, "fetching", 5, 9);
+	order_say("%s\n");
+	assert_string_equal(told(), "ask:1 07 sure? (y/n)|at:fetching 5 of 9|say:%s\n|");
+	cli_answer(t.cli, true, digest);
+	cli_answer(t.cli, false, digest);
+	assert_string_equal(order.answers, "yes 07 no 07 ");
+	order_done(CLI_REFUSED, "why");
+	assert_string_equal(told(), "done:-64 why|");
+	/* over: nobody is answered or cancelled any more */
+	cli_answer(t.cli, true, digest);
+	cli_cancel(t.cli);
+	assert_string_equal(order.answers, "yes 07 no 07 ");
+	assert_int_equal(order.cancelled, 0);
+	assert_string_equal(told(), "");
+}
+
+/* What it says is one object at its end. */
+static void
+a_command_goes_on_as_json(void **state)
+{
+	(void)state;
+	assert_true(run_fd("execute update-now", true, -1).pending);
+	assert_string_equal(output(), "");
+	order_say("one\n");
+	order_say("two\n");
+	assert_string_equal(told(), "");
+	order_done(CLI_REFUSED, "why");
+	assert_string_equal(told(), "say:{\n\t\"code\":\t-64,\n\t\"error\":\t\"why\",\n\t\"output\":\t"
+				    "\"one\\ntwo\\n\"\n}\n|done:-64 why|");
+	run_fd("execute update-now", true, -1);
+	order_done(CLI_OK, "");
+	assert_string_equal(told(), "say:{\n\t\"code\":\t0\n}\n|done:0 |");
+}
+
+static void
+a_command_is_cancelled(void **state)
+{
+	(void)state;
+	run("execute update-now");
+	cli_cancel(t.cli);
+	assert_int_equal(order.cancelled, 1);
+	assert_string_equal(told(), "done:-64 cancelled|");
+	run("execute update-now");
+	cli_free(t.cli);
+	assert_int_equal(order.cancelled, 2);
+	assert_string_equal(told(), "");
+	t.cli = cli_new(shell_agent(), "uid 0", &shell_ops);
+	run("execute update-now");
+	order_done(CLI_OK, "");
+	cli_free(t.cli);
+	t.cli = NULL;
+	assert_int_equal(order.cancelled, 2);
+}
+
+/* `diagnose debug application updated`: one kind of lines, beside those of fgfmd. */
+static void
+debug_lines_of_packages(void **state)
+{
+	(void)state;
+	run("diagnose debug application fgfmd 0");
+	run("diagnose debug application updated -1");
+	run("diagnose debug enable");
+	log_debug(DBG_SESSION, "of the session");
+	log_raw(DBG_PACKAGE, "of a package");
+	assert_true(lines_have("of a package\n"));
+	assert_false(lines_have("of the session"));
+	run("diagnose debug application updated 0");
+	log_raw(DBG_PACKAGE, "of another");
+	assert_false(lines_have("of another"));
+	assert_int_equal(run("diagnose debug application updated x"), CLI_INVALID);
 }
 
 /* --- configuration ------------------------------------------------------------------------------------------------ */
@@ -276,7 +451,7 @@ a_shell_goes_away(void **state)
 	run("edit \"wan2\"");
 	run("set alias \"second\"");
 	cli_free(t.cli);
-	t.cli = cli_new(shell_agent(), "uid 0", on_line, NULL);
+	t.cli = cli_new(shell_agent(), "uid 0", &shell_ops);
 	assert_true(fixture_contains("sys_config.conf", "first"));
 	assert_false(fixture_contains("sys_config.conf", "second"));
 	assert_true(cli_at_top(t.cli));
@@ -320,7 +495,7 @@ an_install_begins_inside_a_block(void **state)
 	run("config system interface");
 	run("edit \"wan1\"");
 	cli_free(t.cli);
-	t.cli = cli_new(shell_agent(), "uid 0", on_line, NULL);
+	t.cli = cli_new(shell_agent(), "uid 0", &shell_ops);
 	assert_true(fixture_contains("sys_config.conf", "old"));
 	assert_int_equal(box_state(), INSTALL_TESTING);
 }
@@ -572,6 +747,11 @@ main(void)
 	    cmocka_unit_test_setup_teardown(hostile_words, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_manager_only_looks, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_agent_is_asked, setup, teardown),
+	    cmocka_unit_test_setup_teardown(what_is_ordered_of_packages, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_command_goes_on, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_command_goes_on_as_json, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_command_is_cancelled, setup, teardown),
+	    cmocka_unit_test_setup_teardown(debug_lines_of_packages, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_change_is_saved_at_its_end, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_shell_goes_away, setup, teardown),
 	    cmocka_unit_test_setup_teardown(nothing_changes_during_an_install, setup, teardown),

@@ -81,7 +81,7 @@ setup(void **state)
 	memset(&t, 0, sizeof(t));
 	t.out = BUF_INIT(1024 * 1024);
 	shell_open(saved);
-	t.cli = cli_new(shell_agent(), "uid 1000", on_line, NULL);
+	t.cli = cli_new(shell_agent(), "uid 1000", &(const struct cli_ops){.line = on_line});
 	return t.cli ? store_keep(box.store, "at first", 1767225600, &e) : -1;
 }
 

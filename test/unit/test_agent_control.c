@@ -1,5 +1,7 @@
 /* agent/control: the control socket, with clients as they should be and as they should not. */
-// wrap: clock_mono epoll_wait agent_parts agent_register agent_unregister agent_set_mgmtid agent_end_install uplink_view
+// wrap: clock_mono epoll_wait agent_parts agent_register agent_unregister agent_set_mgmtid agent_end_install
+// wrap: uplink_view
+// wrap: agent_packages_restore agent_packages_update agent_packages_check agent_packages_answer agent_packages_cancel
 #include "agent/control.h"
 
 #include <dirent.h>
@@ -18,6 +20,7 @@
 #include "agent/control_wire.h"
 #include "base/buf.h"
 #include "base/log.h"
+#include "test/unit/agent_order.h"
 #include "test/unit/agent_shell.h"
 #include "test/unit/turn.h"
 
@@ -45,6 +48,7 @@ setup(void **state)
 	if (fixture_setup(state))
 		return -1;
 	memset(&t, 0, sizeof(t));
+	memset(&order, 0, sizeof(order));
 	for (size_t i = 0; i < CLIENTS; i++)
 		t.peers[i] = (struct peer){.fd = -1, .in = BUF_INIT(PIECES_MAX)};
 	shell_open("config system global\n    set hostname \"old\"\nend\n");
@@ -147,6 +151,12 @@ next_piece(struct peer *p)
 			 prompt + strlen(prompt) + 1);
 	} else if (type == CONTROL_WANT_FILE) {
 		snprintf(text, sizeof(text), "W:%d %d", body[0], body[1] << 8 | body[2]);
+	} else if (type == CONTROL_ASK) {
+		snprintf(text, sizeof(text), "A:%d %02x %.*s", body[0], body[1], (int)len - 1 - PACKAGES_DIGEST,
+			 (const char *)body + 1 + PACKAGES_DIGEST);
+	} else if (type == CONTROL_PROGRESS) {
+		snprintf(text, sizeof(text), "P:%x of %x%02x %.*s", body[7], body[14], body[15], (int)len - 16,
+			 (const char *)body + 16);
 	} else {
 		snprintf(text, sizeof(text), "%c:%.*s", type, (int)len, (const char *)body);
 	}
@@ -352,7 +362,7 @@ strange_clients(void **state)
 		const char *what, *bytes;
 		size_t len;
 	} rows[] = {
-	    {"an unknown type", "X\0\0\0\0", 5},         {"a type of the other side", "R\0\0\0\0", 5},
+	    {"an unknown type", "Z\0\0\0\0", 5},         {"a type of the other side", "R\0\0\0\0", 5},
 	    {"a command without flags", "C\0\0\0\0", 5}, {"a piece too large", "C\0\x10\0\x01", 5},
 	    {"a huge piece", "C\xff\xff\xff\xff", 5},    {"a file nobody asked for", "F\0\0\0\0", 5},
 	    {"HTTP", "GET / HTTP/1.1\r\n\r\n", 18},
@@ -588,6 +598,111 @@ debug_lines_of_a_slow_client(void **state)
 	assert_false(slow->closed);
 }
 
+/* --- a command that goes on --------------------------------------------------------------------------------------- */
+
+static void
+answer(struct peer *p, bool yes, uint8_t digest)
+{
+	const uint8_t body[1 + PACKAGES_DIGEST] = {yes, digest};
+
+	say(p, CONTROL_ANSWER, body, sizeof(body));
+	run_quiet();
+}
+
+static void
+questions_and_answers(void **state)
+{
+	struct peer *p = join(0), *other = join(1);
+
+	(void)state;
+	command(p, 0, "execute update-now");
+	run_quiet();
+	assert_string_equal(order.asked, "update uid 0");
+	order_ask(PACKAGES_OLDER, 0xab, "older? (y/n)");
+	expect(p, "A:2 ab older? (y/n)");
+	answer(other, true, 0xab); /* nobody has asked it */
+	assert_string_equal(order.answers, "");
+	answer(p, true, 0xab);
+	answer(p, false, 0);
+	assert_string_equal(order.answers, "yes ab no 00 ");
+	order.watch.progress(order.watch.ctx, "fetching", 5, 0x1234);
+	expect(p, "P:5 of 1234 fetching");
+	order_say("so far\n");
+	expect(p, "O:so far");
+	command(other, 0, "get system mgmt-csum"); /* the rest of the agent goes on */
+	expect(other, "O:global: ");
+	order_done(CLI_REFUSED, "no signature");
+	expect(p, "R:-64 |no signature");
+	command(p, 0, "get system mgmt-csum");
+	expect(p, "O:global: ");
+	expect(p, "R:0 |");
+	expect(p, "");
+}
+
+/* What comes behind it waits, an answer excepted; and what is read of that is bounded. */
+static void
+commands_behind_it_wait(void **state)
+{
+	struct peer *p = join(0);
+
+	(void)state;
+	command(p, 0, "execute update-now");
+	run_quiet();
+	answer(p, true, 1);
+	command(p, 0, "get system mgmt-csum");
+	command(p, 0, "diagnose x");
+	answer(p, false, 2); /* behind a command: it waits as well */
+	expect(p, "");
+	assert_string_equal(order.answers, "yes 01 ");
+	order_say("said\n");
+	expect(p, "O:said");
+	expect(p, "");
+	order_done(CLI_OK, "");
+	expect(p, "R:0 |");
+	expect(p, "O:global: ");
+	expect(p, "R:0 |");
+	expect(p, "R:-61 |");
+	expect(p, "");
+	assert_string_equal(order.answers, "yes 01 ");
+	assert_false(p->closed);
+}
+
+static void
+cancelling(void **state)
+{
+	struct peer *p = join(0);
+	size_t before;
+
+	(void)state;
+	run_quiet();
+	before = open_descriptors();
+	say(p, CONTROL_CANCEL, "", 0); /* nothing runs */
+	expect(p, "");
+	command(p, 0, "execute update-now");
+	run_quiet();
+	say(p, CONTROL_CANCEL, "", 0);
+	expect(p, "R:-64 |cancelled");
+	assert_int_equal(order.cancelled, 1);
+	/* a client that goes takes its command with it, with others waiting behind it, too */
+	for (int round = 0; round < 2; round++) {
+		command(p, 0, "execute update-now");
+		if (round)
+			command(p, 0, "get system status");
+		run_quiet();
+		leave(p);
+		run_quiet();
+		assert_int_equal(order.cancelled, 2 + round);
+		p = join(0);
+	}
+	run_quiet();
+	assert_int_equal(open_descriptors(), before);
+	command(p, 0, "execute update-now");
+	run_quiet();
+	say(p, CONTROL_ANSWER, "y", 1);
+	expect_closed("an answer without a digest", p);
+	assert_int_equal(order.cancelled, 4);
+}
+
 /* Gone at any moment: nothing is left of it. */
 static void
 clients_that_go(void **state)
@@ -636,6 +751,9 @@ main(void)
 	    cmocka_unit_test_setup_teardown(the_seventeenth_client, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_client_that_does_not_read, setup, teardown),
 	    cmocka_unit_test_setup_teardown(debug_lines_of_a_slow_client, setup, teardown),
+	    cmocka_unit_test_setup_teardown(questions_and_answers, setup, teardown),
+	    cmocka_unit_test_setup_teardown(commands_behind_it_wait, setup, teardown),
+	    cmocka_unit_test_setup_teardown(cancelling, setup, teardown),
 	    cmocka_unit_test_setup_teardown(clients_that_go, setup, teardown),
 	};
 
