@@ -10,6 +10,7 @@
 #include <sys/utsname.h>
 
 #include "agent/agent.h"
+#include "agent/cli_package.h"
 #include "agent/device.h"
 #include "agent/memory.h"
 #include "agent/monitor.h"
@@ -26,6 +27,9 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "config/tree.h"
+#include "package/pkg_store.h"
+#include "package/types.h"
+#include "package/version.h"
 #include "rollback/install.h"
 #include "rollback/reboots.h"
 #include "rollback/receipt.h"
@@ -116,14 +120,26 @@ answer_firmware(struct call *k)
 	return 0;
 }
 
-/* What of a vendor's databases there is, as the session tells the manager. */
+static void
+add_database(struct cJSON *results, const struct agent_parts *p, const char *key, const char *name)
+{
+	const struct pkg_installed *i = p->packages ? pkg_store_current(p->packages, types_called(name)) : NULL;
+	struct cJSON *j = json_add_object(results, key);
+	char version[VERSION_TEXT];
+
+	json_add_str(j, "db_version",
+		     i && i->health != PKG_BAD ? version_text(version, i->version) : PROFILE_NO_DATABASE);
+}
+
+/* What of a vendor's databases there is: the two the session tells the manager, and everything that is installed. */
 static int
 answer_license(struct call *k)
 {
 	struct cJSON *j = json_add_object(k->root, "results");
 
-	json_add_str(json_add_object(j, "antivirus"), "db_version", PROFILE_NO_DATABASE);
-	json_add_str(json_add_object(j, "ips"), "db_version", PROFILE_NO_DATABASE);
+	add_database(j, &k->p, "antivirus", "virdb");
+	add_database(j, &k->p, "ips", "idsdb");
+	cli_package_json(k->p.packages, k->p.package_status, json_add_array(j, "objects"));
 	return 0;
 }
 

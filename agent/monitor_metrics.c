@@ -16,6 +16,10 @@
 #include "agent/tls.h"
 #include "agent/uplink.h"
 #include "base/buf.h"
+#include "package/pkg_status.h"
+#include "package/pkg_store.h"
+#include "package/types.h"
+#include "package/version.h"
 #include "rollback/install.h"
 #include "rollback/receipt.h"
 #include "trustlist/trustlist.h"
@@ -188,6 +192,33 @@ put_install(const struct agent_parts *p, struct buf *out)
 		       receipts_at(p->receipts, n - 1)->when_s);
 }
 
+/* --- packages ----------------------------------------------------------------------------------------------------- */
+
+static void
+put_packages(const struct agent_parts *p, struct buf *out)
+{
+	static const char *const name[2] = {"name"}, *const version[2] = {"name", "version"};
+	char text[VERSION_TEXT];
+
+	if (!p->packages)
+		return;
+	family(out, "fgfm_package_valid", "gauge",
+	       "1: the installed object has not been found bad since the agent started.");
+	for (size_t n = 0; n < types_count(); n++) {
+		const struct pkg_installed *i = pkg_store_current(p->packages, types_at(n));
+
+		if (i)
+			sample(out, "fgfm_package_valid", version, i->kind->name, version_text(text, i->version),
+			       i->health != PKG_BAD);
+	}
+	family(out, "fgfm_package_updated_timestamp_seconds", "gauge", "When an object was updated last.");
+	for (size_t n = 0; n < types_count(); n++) {
+		if (pkg_store_current(p->packages, types_at(n)))
+			sample(out, "fgfm_package_updated_timestamp_seconds", name, types_at(n)->name, NULL,
+			       (uint64_t)pkg_status_of(p->package_status, types_at(n))->updated_s);
+	}
+}
+
 /* --- the machine -------------------------------------------------------------------------------------------------- */
 
 static void
@@ -288,6 +319,7 @@ monitor_metrics(const struct agent_parts *p, struct buf *out)
 	put_session(p, out);
 	put_drops(p, out);
 	put_install(p, out);
+	put_packages(p, out);
 	put_cpu(out);
 	put_memory(out);
 	put_links(p, out);
