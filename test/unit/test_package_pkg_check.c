@@ -63,6 +63,11 @@ static const struct {
 	enum pkg_health health;
 } cases[] = {
     {"good", "old.pkg", "new.pkg", ":", .found = SIGNATURE_VALID, .after = "19.00264", .health = PKG_GOOD},
+    {"one of several pieces", NULL, "large.pkg", ":", .found = SIGNATURE_VALID, .after = "19.00264",
+     .health = PKG_GOOD},
+    {"one of several pieces, the last one changed", "old.pkg", "large.pkg",
+     "printf x | dd of=NIDS/24/19.00264/payload bs=1 seek=2999900 conv=notrunc status=none", .found = SIGNATURE_BAD,
+     .reason = "not what the object unpacks to", .after = "19.00263", .health = PKG_GOOD},
     {"a signer whose time is over", NULL, "all/signer-expired.pkg", ":", .found = SIGNATURE_VALID, .after = "19.00264",
      .health = PKG_GOOD},
     {"a signer that is revoked now", "old.pkg", "all/signer-denied.pkg", ":", .deny = true, .found = SIGNATURE_BAD,
@@ -213,7 +218,10 @@ start(void **state)
 	(void)state;
 	if (fixture_start("--all %s/all -o %s/old.pkg --signer ec idsdb=19.00263"))
 		return -1;
-	return fixture_mkpkg("-o %s/new.pkg --zlib idsdb=19.00264");
+	return fixture_mkpkg("-o %s/large.pkg --raw-len 3000000 idsdb=19.00264") ||
+		       fixture_mkpkg("-o %s/new.pkg --zlib idsdb=19.00264")
+		   ? -1
+		   : 0;
 }
 
 static int
