@@ -369,9 +369,13 @@ rest_of_frame(const struct conn *c, size_t n)
 static void
 wrote(struct conn *c, struct buf *b, size_t n)
 {
+	size_t held = b->cap;
+
 	if (b == &c->packets)
 		c->begun = rest_of_frame(c, n);
 	buf_take(b, n);
+	if (b == &c->messages && !b->len)
+		note_load(c, held); /* a long queue is a load, too: its room is given back likewise */
 	c->count.out_bytes += n;
 }
 

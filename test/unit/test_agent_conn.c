@@ -1,5 +1,5 @@
 /* agent/conn: one connection over loopback: opening, frames both ways, queues, closing. */
-// wrap: clock_mono epoll_wait setsockopt send
+// wrap: clock_mono epoll_wait setsockopt send malloc_trim
 #include "agent/conn.h"
 
 #include <setjmp.h>
@@ -60,6 +60,18 @@ __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 }
 
 ssize_t __real_send(int fd, const void *data, size_t len, int flags);
+int __wrap_malloc_trim(size_t pad);
+
+static int trims; /* how often memory was given back */
+
+int
+__wrap_malloc_trim(size_t pad)
+{
+	(void)pad;
+	trims++;
+	return 0;
+}
+
 ssize_t __wrap_send(int fd, const void *data, size_t len, int flags);
 
 ssize_t
@@ -784,6 +796,43 @@ storage_is_given_back(void **state)
 	assert_true(mallinfo2().uordblks + mallinfo2().hblkhd < before + 40 * 1024);
 }
 
+static bool
+nothing_queued(void)
+{
+	fake_flush(&w.fake.links[0]);
+	return !conn_queued(w.conn);
+}
+
+/* Many answers that went out slowly are a load like any other, and so is one that the connection ends under. */
+static void
+a_long_queue_is_given_back(void **state)
+{
+	static const char body[8000] = "channel\r\nremoteid=1\r\n\r\n";
+
+	(void)state;
+	open_it();
+	run_quiet();
+	trims = 0;
+	assert_int_equal(conn_send(w.conn, "keepalive\r\n\r\n", 14), 0);
+	run_until("nothing queued", nothing_queued);
+	turn_forward(w.loop, 1000);
+	assert_int_equal(trims, 0);
+	for (int i = 0; i < 12; i++)
+		assert_int_equal(conn_send(w.conn, body, sizeof(body)), 0);
+	run_until("nothing queued", nothing_queued);
+	turn_forward(w.loop, 1000);
+	turn_forward(w.loop, 1000);
+	assert_int_equal(trims, 1);
+	turn_forward(w.loop, 5000);
+	assert_int_equal(trims, 1);
+	for (int i = 0; i < 12; i++)
+		assert_int_equal(conn_send(w.conn, body, sizeof(body)), 0);
+	run_until("nothing queued", nothing_queued);
+	conn_free(w.conn);
+	w.conn = NULL;
+	assert_int_equal(trims, 2);
+}
+
 /* Queues are bounded, each for itself, and there is word when there is room again. */
 static void
 full_queues(void **state)
@@ -916,6 +965,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(large_packets_stay_whole, setup, teardown),
 	    cmocka_unit_test_setup_teardown(packets_come_in_runs, setup, teardown),
 	    cmocka_unit_test_setup_teardown(storage_is_given_back, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_long_queue_is_given_back, setup, teardown),
 	    cmocka_unit_test_setup_teardown(full_queues, setup, teardown),
 	    cmocka_unit_test_setup_teardown(room_again, setup, teardown),
 	    cmocka_unit_test_setup_teardown(a_close_sends_what_is_queued, setup, teardown),
