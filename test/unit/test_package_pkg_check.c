@@ -68,9 +68,9 @@ static const struct {
     {"one of several pieces, the last one changed", "old.pkg", "large.pkg",
      "printf x | dd of=NIDS/24/19.00264/payload bs=1 seek=2999900 conv=notrunc status=none", .found = SIGNATURE_BAD,
      .reason = "not what the object unpacks to", .after = "19.00263", .health = PKG_GOOD},
-    {"a signer whose time is over", NULL, "all/signer-expired.pkg", ":", .found = SIGNATURE_VALID, .after = "19.00264",
+    {"a signer whose time is over", NULL, "expired.pkg", ":", .found = SIGNATURE_VALID, .after = "19.00264",
      .health = PKG_GOOD},
-    {"a signer that is revoked now", "old.pkg", "all/signer-denied.pkg", ":", .deny = true, .found = SIGNATURE_BAD,
+    {"a signer that is revoked now", "old.pkg", "denied.pkg", ":", .deny = true, .found = SIGNATURE_BAD,
      .reason = "revoked", .after = "19.00264", .health = PKG_BAD},
     {"nobody to accept a signer", "old.pkg", "new.pkg", ":", .no_anchors = true, .found = SIGNATURE_BAD,
      .reason = "no authorities", .after = "19.00264", .health = PKG_BAD},
@@ -151,7 +151,7 @@ test_bad_gives_way(void **state)
 
 	(void)state;
 	assert_int_equal(box_open(), 0);
-	install("all/signer-denied.pkg");
+	install("denied.pkg");
 	p = box_params(UPDATE_AUTOMATIC, LEVEL_1);
 	assert_int_equal(box_update(&p, box_file("old.pkg"), &s, &r, NULL), 0);
 	assert_false(r.changed);
@@ -216,12 +216,12 @@ static int
 start(void **state)
 {
 	(void)state;
-	if (fixture_start("--all %s/all -o %s/old.pkg --signer ec idsdb=19.00263"))
+	if (fixture_start("-o %s/old.pkg --signer ec idsdb=19.00263"))
 		return -1;
-	return fixture_mkpkg("-o %s/large.pkg --raw-len 3000000 idsdb=19.00264") ||
-		       fixture_mkpkg("-o %s/new.pkg --zlib idsdb=19.00264")
-		   ? -1
-		   : 0;
+	return fixture_mkpkg("-o %s/expired.pkg --break signer-expired") ||
+	       fixture_mkpkg("-o %s/denied.pkg --break signer-denied") ||
+	       fixture_mkpkg("-o %s/large.pkg --raw-len 3000000 idsdb=19.00264") ||
+	       fixture_mkpkg("-o %s/new.pkg --zlib idsdb=19.00264");
 }
 
 static int

@@ -36,8 +36,8 @@ export_from_primary(void)
 	shell("rm -rf copies");
 	assert_int_equal(box_open(), 0);
 	p = box_params(UPDATE_MANUAL, LEVEL_0);
-	assert_int_equal(box_update(&p, box_file("all/good-two-objects.pkg"), &s, &r, NULL), 0);
-	assert_int_equal(box_update(&p, box_file("all/good-unsigned-optional.pkg"), &s, &r, NULL), 0);
+	assert_int_equal(box_update(&p, box_file("two.pkg"), &s, &r, NULL), 0);
+	assert_int_equal(box_update(&p, box_file("fcni.pkg"), &s, &r, NULL), 0);
 	assert_string_equal(box_version("fcni"), "19.00264");
 	assert_int_equal(pkg_copy_export(box.store, fixture_path("copies"), &count, &e), 0);
 	assert_int_equal(count, 2);
@@ -185,7 +185,9 @@ static int
 start(void **state)
 {
 	(void)state;
-	return fixture_start("--all %s/all");
+	if (fixture_start("-o %s/two.pkg idsdb idsetdb"))
+		return -1;
+	return fixture_mkpkg("-o %s/fcni.pkg --unsigned fcni fcni");
 }
 
 static int
