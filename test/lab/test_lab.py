@@ -314,6 +314,15 @@ def test_own_keepalives(manager):
     assert manager.wait("tx", line="keepalive")["keys"]["avdb"] == "91.00001"
 
 
+def test_keepalive_on_demand(manager):
+    agent = manager.agent().start()
+    with pytest.raises(ControlError, match="no answer to a keep-alive within 0.2 s"):
+        manager.client.call("keepalive", timeout=0.2)
+    agent.background()
+    manager.client.call("keepalive")
+    assert manager.wait("keepalive_reply", code=200)
+
+
 @pytest.mark.parametrize("rule", ["409", "close"])
 def test_second_session_can_be_refused(manager, rule):
     manager.behave(second_session=rule)

@@ -9,7 +9,7 @@ import pytest
 
 import expect
 from harness import BRISK, DEVICE_CONFIG, DEVICE_IP, DEVICE_SERIAL, FAST, MANAGER_SERIAL, REAL_TIME, TUNNEL_IP, real
-from netns import PYTHON, poll
+from netns import PYTHON, memory, poll
 
 # A client in the manager's namespace; the request goes out as it is, and everything that comes back is printed.
 RAW = """
@@ -441,9 +441,8 @@ def test_memory_is_back_after_many_requests(lab):
 
     def load(count):
         lab.manager_ns.run(PYTHON, "-c", many, TUNNEL_IP, count)
-        rows = dict(r.split(":", 1) for r in open(f"/proc/{pid}/smaps_rollup").read().splitlines()[1:])
         fds = subprocess.run(["ls", f"/proc/{pid}/fd"], capture_output=True, text=True, check=True).stdout.split()
-        return int(rows["Private_Dirty"].split()[0]), len(fds)
+        return memory(pid)["Private_Dirty"], len(fds)
     before, descriptors = load(200)
     after, descriptors_after = load(800)
     assert descriptors_after <= descriptors
