@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "package/types.h"
 #include "test/unit/package_fixture.h"
 
 enum { DATA = 50, OBJECT = 128 + DATA, TWO = 64 + 2 * OBJECT };
@@ -157,6 +158,33 @@ test_pread(void **state)
 	close(fd);
 }
 
+/* An object alone: its length is the file's, its kind what the caller says, and there is no sum to hold it against. */
+static void
+test_bare(void **state)
+{
+	const struct object_type *kind = types_called("idsetdb");
+	struct container_object o = {.len = 7};
+	uint8_t data[34] = "FOBJ";
+	int fd = fixture_memory(data, 33), pipes[2];
+	struct err e = ERR_NONE;
+
+	(void)state;
+	assert_int_equal(container_bare(fd, kind, &o, &e), 0);
+	assert_string_equal(o.type, "NIDS");
+	assert_string_equal(o.name, "idsetdb");
+	assert_true(o.at == 0 && o.len == 33 && o.bare);
+	assert_int_equal(ftruncate(fd, 32), 0);
+	assert_int_equal(container_bare(fd, kind, &o, &e), -EBADMSG);
+	assert_int_equal(ftruncate(fd, (off_t)FORMAT_BYTES_MAX + 1), 0);
+	assert_int_equal(container_bare(fd, kind, &o, &e), -EFBIG);
+	close(fd);
+	assert_int_equal(pipe(pipes), 0);
+	assert_int_equal(container_bare(pipes[0], kind, &o, &e), -EINVAL);
+	close(pipes[0]);
+	close(pipes[1]);
+	assert_int_equal(o.len, 33);
+}
+
 int
 main(void)
 {
@@ -166,6 +194,7 @@ main(void)
 	    cmocka_unit_test(test_cut_off_anywhere),
 	    cmocka_unit_test(test_no_package),
 	    cmocka_unit_test(test_pread),
+	    cmocka_unit_test(test_bare),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -311,6 +311,48 @@ test_file_shrinks(void **state)
 	free(data);
 }
 
+/* While it is read it is copied, whole, and then only the copy is looked at: the source may be gone. */
+static void
+test_copied_while_read(void **state)
+{
+	struct anchor_check check = fixture_check();
+	struct verify *v = NULL;
+	struct container c;
+	size_t len;
+	uint8_t *data, *copy;
+	int fd, copy_fd = fixture_memory("", 0), rc, steps = 0;
+
+	(void)state;
+	assert_int_equal(fixture_mkpkg("-o %s/large.pkg --zlib --raw-len 3000000 idsetdb"), 0);
+	data = fixture_read("large.pkg", &len);
+	fd = fixture_memory(data, len);
+	assert_int_equal(container_read(fd, &c, NULL), 0);
+	assert_int_equal(verify_new(fd, &c.objects[0], &check, copy_fd, &v, NULL), 0);
+	while ((rc = verify_read(v)) > 0)
+		steps++;
+	assert_int_equal(rc, 0);
+	assert_int_equal(verify_finding(v)->signature, SIGNATURE_VALID);
+	assert_int_equal(verify_progress(v), c.objects[0].len);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	while ((rc = verify_unpack(v, NULL, NULL)) > 0) {
+		/* not good before it has been looked at */
+		assert_int_equal(verify_finding(v)->signature, SIGNATURE_BAD);
+		steps++;
+	}
+	assert_int_equal(rc, 0);
+	assert_int_equal(verify_finding(v)->signature, SIGNATURE_VALID);
+	assert_int_equal(verify_finding(v)->unpacked_len, 3000000 - 33);
+	assert_true(steps > 5);
+	verify_free(v);
+	copy = malloc(len);
+	assert_int_equal(pread(copy_fd, copy, len, 0), c.objects[0].len);
+	assert_memory_equal(copy, data + c.objects[0].at, c.objects[0].len);
+	free(copy);
+	free(data);
+	close(fd);
+	close(copy_fd);
+}
+
 static int
 start(void **state)
 {
@@ -326,6 +368,7 @@ main(void)
 	    cmocka_unit_test(test_arithmetic_of_the_guide), cmocka_unit_test(test_cut_off_anywhere),
 	    cmocka_unit_test(test_touched_anywhere),        cmocka_unit_test(test_times),
 	    cmocka_unit_test(test_revoked_by_list_only),    cmocka_unit_test(test_file_shrinks),
+	    cmocka_unit_test(test_copied_while_read),
 	};
 
 	return cmocka_run_group_tests(tests, start, fixture_stop);
