@@ -148,7 +148,7 @@ def test_every_path_with_real_data(lab):
 
     firmware = results(lab, "/api/v2/monitor/system/firmware")
     assert firmware["current"]["version"] == agent.ask_json("get", "system", "status")["version"]
-    assert set(results(lab, "/api/v2/monitor/license/status")) == {"antivirus", "ips"}
+    assert set(results(lab, "/api/v2/monitor/license/status")) == {"antivirus", "ips", "objects"}
     assert manager.errors() == []
 
 
