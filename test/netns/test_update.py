@@ -13,9 +13,9 @@ import time
 import pytest
 
 import expect
-from harness import DEVICE_IP, FAST, FGFMCTL, MANAGER_IP, MANAGER_SERIAL, REAL_TIME, ROOT, real
+from harness import AT_1970, DEVICE_IP, FAST, FGFMCTL, MANAGER_IP, MANAGER_SERIAL, REAL_TIME, ROOT, real
 from netns import poll, run
-from servers import Nginx, Tftp, certificate
+from servers import Nginx, Rogue, Tftp, certificate
 
 MKPKG = ROOT / "test" / "mkpkg"
 CASES = [line.split("\t") for line in (ROOT / "test/golden/package/cases.tsv").read_text().splitlines()]
@@ -194,22 +194,21 @@ def test_levels(box, source):
     assert box.order("execute", "restore", "ips", *words(box.shop.good("signed"))).returncode == 0
     for level, text in LEVELS.items():
         box.level(text)
-        for kind in ("signed", "unsigned", "bad"):
-            for accepted in (False, True):
-                before, mark = box.snapshot(), len(box.agent.log())
-                done = box.order("execute", "restore", "ips", *words(box.shop.good(kind)),
-                                 options=("--yes", "--accept-unsigned") if accepted else ("--yes",))
-                what = f"{source}, level {level}, {kind}, accepted {accepted}\n{done.stdout}{done.stderr}"
-                assert (done.returncode == 0) == verdict(level, kind, accepted), what
-                assert (UNSIGNED in done.stdout) == (level in ("1", "unset") and kind == "unsigned"), what
-                if done.returncode:
-                    assert expect.command_fail(-64) in done.stderr and box.snapshot() == before, what
-                    assert box.events(RESTORE_FAILED, mark) and box.staged() == [], what
-                else:
-                    assert box.installed()["idsdb"] == ("19.00264", kind == "signed"), what
-                    assert 'msg="Fortigate updated idsdb(19.00264)"' in box.events(RESTORED, mark)[0], what
-                assert bool(box.events(BAD_SIGNATURE, mark)) == (kind == "bad" or kind == "unsigned" and level in
-                                                                 ("2", "malformed")), what
+        for kind, accepted in (("signed", False), ("unsigned", False), ("unsigned", True), ("bad", True)):
+            before, mark = box.snapshot(), len(box.agent.log())
+            done = box.order("execute", "restore", "ips", *words(box.shop.good(kind)),
+                             options=("--yes", "--accept-unsigned") if accepted else ("--yes",))
+            what = f"{source}, level {level}, {kind}, accepted {accepted}\n{done.stdout}{done.stderr}"
+            assert (done.returncode == 0) == verdict(level, kind, accepted), what
+            assert (UNSIGNED in done.stdout) == (level in ("1", "unset") and kind == "unsigned"), what
+            if done.returncode:
+                assert expect.command_fail(-64) in done.stderr and box.snapshot() == before, what
+                assert box.events(RESTORE_FAILED, mark) and box.staged() == [], what
+            else:
+                assert box.installed()["idsdb"] == ("19.00264", kind == "signed"), what
+                assert 'msg="Fortigate updated idsdb(19.00264)"' in box.events(RESTORED, mark)[0], what
+            assert bool(box.events(BAD_SIGNATURE, mark)) == (kind == "bad" or kind == "unsigned" and level in
+                                                             ("2", "malformed")), what
 
 
 def test_what_the_guide_shows(box):
@@ -401,20 +400,83 @@ def test_what_cannot_be_fetched(box, words, reason):
     assert done.stderr.splitlines()[0] and box.events(RESTORE_FAILED) and box.installed() == {}
 
 
+def test_servers_that_break_the_rules(box):
+    """A redirect to plain HTTP, answers of strangers, silence: nothing is installed, and nothing is left."""
+    lab = box.lab
+    cert, key = certificate(lab.folder, MANAGER_IP)
+    box.agent.set(fetch_ca=f'"{cert}"')
+    Nginx(lab, lab.manager_ns, MANAGER_IP, box.shop.folder, cert, key,
+          locations=f"location /plain {{ return 302 http://{MANAGER_IP}/all/good-rsa.pkg; }}")
+    Rogue(lab, lab.manager_ns, "tftp", MANAGER_IP, 69)
+    Rogue(lab, lab.manager_ns, "web", MANAGER_IP, 8443, cert.with_suffix(""))
+    box.start(faketime=FAST)
+    assert box.restore(box.shop.signed()).returncode == 0
+    before = box.snapshot()
+    for words, reason in ((("https", f"https://{MANAGER_IP}/plain"), "redirect"),
+                          (("https", f"https://{MANAGER_IP}:8443/lies"), ""),
+                          (("https", f"https://{MANAGER_IP}:8443/short"), ""),
+                          (("https", f"https://{MANAGER_IP}:8443/stalls"), ""),
+                          (("tftp", "foreign", MANAGER_IP), "package header"),
+                          (("tftp", "error", MANAGER_IP), ""), (("tftp", "silent", MANAGER_IP), "")):
+        mark = len(box.agent.log())
+        done = box.order("execute", "restore", "ips", *words, timeout=60)
+        box.refused(done, reason)
+        assert "\x1b" not in done.stdout + done.stderr
+        assert box.events(RESTORE_FAILED, mark) and box.snapshot() == before, words
+
+
+def test_a_full_disk(box):
+    """No room for the copy: refused, and everything as it was; with room it is installed."""
+    state = box.lab.small_state("4m")
+    package = box.shop.make("three-megabytes", "--raw-len", "3000000", "idsdb=19.00272")
+    box.start()
+    assert box.restore(box.shop.signed()).returncode == 0
+    before = box.snapshot()
+    box.refused(box.restore(package), "No space left")
+    assert box.snapshot() == before and box.installed()["idsdb"][0] == "19.00264"
+    run("mount", "-o", "remount,size=16m", state)
+    assert box.restore(package).returncode == 0 and box.installed()["idsdb"][0] == "19.00272"
+
+
+def test_killed_in_the_middle(box):
+    """Whenever the agent dies, one whole version is current afterwards, and the next update goes through."""
+    package = box.shop.make("large", "--raw-len", "20000000", "idsdb=19.00270")
+    box.start()
+    assert box.restore(box.shop.signed()).returncode == 0
+    for delay in (0.02, 0.06, 0.12, 0.2, 0.3):
+        command = [FGFMCTL, "--socket", str(box.agent.socket), "--yes", "execute", "restore", "ips", "file", package]
+        with subprocess.Popen([str(w) for w in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+            time.sleep(delay)
+            box.agent.kill()
+        box.start()
+        poll(box.installed, 10, "what is installed")
+        assert box.installed()["idsdb"][0] in ("19.00264", "19.00270") and box.staged() == []
+        shown = box.agent.ask("diagnose", "autoupdate", "signature", "check-all")
+        assert shown.startswith("idsdb(4,24) signature is valid.\n")
+    assert box.restore(package).returncode == 0
+
+
+def test_clock_at_1970(box):
+    """Time is not before the build: what was signed before is good, and what is expired is not."""
+    box.start(faketime=AT_1970)
+    assert box.restore(box.shop.signed()).returncode == 0
+    box.refused(box.restore(box.shop.broken("signer-expired")), "expired")
+
+
 def test_progress_at_a_terminal(box):
     """Seen at a terminal only."""
     words = fetched_from(box, "https")
-    package = box.shop.make("large", "--raw-len", "50000000", "idsdb=19.00270")
+    package = box.shop.make("large", "--raw-len", "20000000", "idsdb=19.00270")
     box.start()
     terminal = Terminal(box.agent, "--yes", "execute", "restore", "ips", *map(str, words(package)))
-    assert terminal.end() == 0 and "% of 50.0 MB" in terminal.seen
+    assert terminal.end() == 0 and "% of 20.0 MB" in terminal.seen
     done = box.order("execute", "restore", "ips", *words(package))
     assert done.returncode == 0 and "% of" not in done.stdout + done.stderr
 
 
 def test_the_loop_goes_on_meanwhile(box):
     """With a large package in work, the session and other shells are served."""
-    package = box.shop.make("large", "--raw-len", "50000000", "idsdb=19.00270")
+    package = box.shop.make("large", "--raw-len", "20000000", "idsdb=19.00270")
     manager = box.lab.manager()
     manager.behave("keepalive_every=0.1")
     box.start()
