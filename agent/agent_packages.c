@@ -634,7 +634,7 @@ on_task(void *ctx)
 			 "This operation will overwrite the current %s package!\nDo you want to continue? (y/n)",
 			 kind_of(p));
 		ask(p, PACKAGES_OVERWRITE, NULL, text);
-	} else if (p->stage == STAGE_FETCH) {
+	} else if (p->stage == STAGE_FETCH && !p->fetch) { /* a check that made way may have asked for this turn */
 		fetch_next(p);
 	}
 }
