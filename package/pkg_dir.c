@@ -21,7 +21,7 @@ pkg_dir_sync(int fd, const char *name, struct err *e)
 int
 pkg_dir_open(int at, const char *name, bool make, struct err *e)
 {
-	int fd = openat(at, name, OPEN_DIR);
+	int fd = openat(at, name, OPEN_DIR), rc;
 
 	if (fd >= 0)
 		return fd;
@@ -31,8 +31,9 @@ pkg_dir_open(int at, const char *name, bool make, struct err *e)
 		return err_sys(e, -errno, "folder %s", name);
 	if (mkdirat(at, name, 0700) && errno != EEXIST)
 		return err_sys(e, -errno, "creating folder %s", name);
-	if (pkg_dir_sync(at, name, e))
-		return -EIO;
+	rc = pkg_dir_sync(at, name, e);
+	if (rc)
+		return rc;
 	fd = openat(at, name, OPEN_DIR);
 	return fd < 0 ? err_sys(e, -errno, "folder %s", name) : fd;
 }
