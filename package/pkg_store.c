@@ -270,12 +270,21 @@ pkg_store_read_slot(const struct pkg_store *s, const struct object_type *kind, s
 	return rc ? err_sys(e, rc, "%s", kind->name) : 0;
 }
 
+/* Of what is on disk; everything else may be over the next time. */
+static bool
+is_damage(int rc)
+{
+	return rc == -EBADMSG || rc == -EIO || rc == -ENOTDIR || rc == -ELOOP;
+}
+
 int
 pkg_store_read_kind(struct pkg_store *s, const struct object_type *kind, struct err *e)
 {
 	struct slot *slot = &s->slots[types_index(kind)], found;
 	int rc = pkg_store_read_slot(s, kind, &found, e);
 
+	if (rc && !is_damage(rc))
+		return rc;
 	if (same_object(slot, &found))
 		found.in.health = slot->in.health;
 	pkg_store_clear_slot(slot);
@@ -290,7 +299,7 @@ pkg_store_reread(struct pkg_store *s, struct err *e)
 		struct err why = ERR_NONE;
 		int rc = pkg_store_read_kind(s, types_at(i), &why);
 
-		if (rc == -ENOMEM)
+		if (rc && !is_damage(rc))
 			return err_set(e, rc, "%s", why.text);
 		if (rc)
 			log_event(EVENT_FILE_DAMAGED, LOG_LEVEL_ERROR, "Installed package object damaged", "object",

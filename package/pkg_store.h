@@ -44,7 +44,7 @@ struct pkg_installed {
 };
 
 /* Makes the folder (0700) where it is missing, and reads it. Unless somebody holds the lock it is tidied: staging is
- * emptied, versions that are neither current nor the one before are removed. A kind that cannot be read is logged and
+ * emptied, versions that are neither current nor the one before are removed. A kind that is damaged is logged and
  * counts as none. 0 or -errno. */
 int pkg_store_open(const char *dir, struct pkg_store **out, struct err *e);
 void pkg_store_free(struct pkg_store *s); /* NULL-safe */

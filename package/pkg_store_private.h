@@ -64,7 +64,8 @@ void pkg_store_settle(struct pkg_store *s, struct pkg_placed *p);
 /* The version before takes the place of the current one, which is removed; `name` NULL: none does. The lock is held. */
 int pkg_store_replace(struct pkg_store *s, const struct object_type *kind, const char *name, struct err *e);
 
-/* Reads one kind again. 0, also when there is none; -errno: it counts as none. */
+/* Reads one kind again. 0, also when there is none; -EBADMSG, -EIO, -ENOTDIR, -ELOOP: it is damaged, and counts as
+ * none; another -errno: nothing is known that was not known before. */
 int pkg_store_read_kind(struct pkg_store *s, const struct object_type *kind, struct err *e);
 
 void pkg_store_set_health(struct pkg_store *s, const struct object_type *kind, enum pkg_health h);
