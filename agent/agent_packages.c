@@ -90,16 +90,11 @@ agent_packages_status(const struct agent *a)
 static void
 read_again(struct agent_packages *p)
 {
-	struct pkg_status *fresh = NULL;
 	struct err e = ERR_NONE;
 
 	p->changed = false;
-	if (pkg_store_reread(p->store, &e) || pkg_status_load(pkg_store_folder(p->store), &fresh, &e)) {
+	if (pkg_store_reread(p->store, &e) || pkg_status_reread(p->status, &e))
 		log_say(LOG_LEVEL_WARNING, "packages: %s", e.text);
-		return;
-	}
-	pkg_status_free(p->status);
-	p->status = fresh;
 	note_versions(p);
 }
 

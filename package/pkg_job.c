@@ -730,6 +730,21 @@ pkg_job_progress(const struct pkg_job *job, uint64_t *done, uint64_t *total)
 /* --- beginning ------------------------------------------------------------------------------------------------------
  */
 
+/* Until it had the lock, another process may have installed something: what is judged by has to be what is there. */
+static int
+read_store(struct pkg_job *job, struct err *e)
+{
+	int rc = pkg_store_reread(job->p.store, e);
+
+	if (!rc)
+		rc = pkg_status_reread(job->p.status, e);
+	if (!rc)
+		rc = pkg_store_denylist(job->p.store, &job->denied, e);
+	if (!rc && job->denied)
+		job->p.check.denied = job->denied;
+	return rc;
+}
+
 static int
 new_job(const struct pkg_job_params *p, struct pkg_job **out, struct err *e)
 {
@@ -742,6 +757,11 @@ new_job(const struct pkg_job_params *p, struct pkg_job **out, struct err *e)
 	job->p.check.occasion = ANCHOR_NEW;
 	job->package_fd = job->run_fd = -1;
 	rc = pkg_store_lock(p->store, e);
+	if (!rc) {
+		rc = read_store(job, e);
+		if (rc)
+			pkg_store_unlock(p->store);
+	}
 	if (rc) {
 		free(job);
 		return rc;
@@ -809,6 +829,7 @@ pkg_job_free(struct pkg_job *job)
 	close_fd(&job->package_fd);
 	if (!job->concluded)
 		pkg_store_unlock(job->p.store);
+	denylist_free(job->denied);
 	free(job);
 }
 

@@ -28,9 +28,10 @@ struct pkg_status;
 struct pkg_store;
 
 struct pkg_job_params {
-	struct pkg_store *store;   /* borrowed, as long as the job lives */
-	struct pkg_status *status; /* borrowed likewise */
-	struct anchor_check check; /* copied; what it points to is borrowed. The occasion is always ANCHOR_NEW */
+	struct pkg_store *store;   /* borrowed, as long as the job lives; read again when it begins */
+	struct pkg_status *status; /* borrowed and read again likewise */
+	struct anchor_check check; /* copied; what it points to is borrowed. The occasion is always ANCHOR_NEW, and the
+				    * list in the store counts, where there is one */
 	enum level level;
 	enum update_way way;
 	unsigned families;            /* PKG_AV | PKG_IPS | PKG_OTHER: what this command may install */

@@ -39,7 +39,8 @@ enum { QUESTION_TEXT = 4096 };
 
 struct pkg_job {
 	struct pkg_job_params p;
-	int package_fd; /* owned; -1: copies */
+	struct denylist *denied; /* owned: the installed list; NULL: none is */
+	int package_fd;          /* owned; -1: copies */
 	bool is_package;
 	enum phase phase;
 	size_t at; /* the item at work */

@@ -82,7 +82,7 @@ read_record(const struct cJSON *j, struct pkg_record *out, struct err *e)
 
 /* Kinds that a later version knew are left out. */
 static int
-read_records(struct pkg_status *st, const struct cJSON *root, struct err *e)
+read_records(struct pkg_record *records, const struct cJSON *root, struct err *e)
 {
 	if (!json_is_object(root))
 		return err_set(e, -EINVAL, "an object expected");
@@ -94,7 +94,7 @@ read_records(struct pkg_status *st, const struct cJSON *root, struct err *e)
 			continue;
 		if (!json_is_object(j))
 			return err_set(e, -EINVAL, "key \"%s\": an object expected", kind->name);
-		rc = read_record(j, &st->records[types_index(kind)], e);
+		rc = read_record(j, &records[types_index(kind)], e);
 		if (rc)
 			return err_in(e, "%s", kind->name);
 	}
@@ -102,7 +102,7 @@ read_records(struct pkg_status *st, const struct cJSON *root, struct err *e)
 }
 
 static int
-read_file(struct pkg_status *st, struct err *e)
+read_file(const struct pkg_status *st, struct pkg_record *records, struct err *e)
 {
 	struct cJSON *root;
 	char *text = NULL;
@@ -113,7 +113,7 @@ read_file(struct pkg_status *st, struct err *e)
 		return rc;
 	root = json_parse(text, len, e);
 	/* a missing key is no missing file */
-	rc = root && !read_records(st, root, e) ? 0 : -EBADMSG;
+	rc = root && !read_records(records, root, e) ? 0 : -EBADMSG;
 	json_free(root);
 	free(text);
 	return rc;
@@ -136,7 +136,6 @@ int
 pkg_status_load(const char *dir, struct pkg_status **out, struct err *e)
 {
 	struct pkg_status *st = calloc(1, sizeof(*st));
-	struct err why = ERR_NONE;
 	int n, rc;
 
 	if (st)
@@ -150,10 +149,42 @@ pkg_status_load(const char *dir, struct pkg_status **out, struct err *e)
 		pkg_status_free(st);
 		return err_sys(e, -ENAMETOOLONG, "%s", dir);
 	}
-	rc = read_file(st, &why);
-	if (rc && rc != -ENOENT)
-		start_anew(st, &why);
+	rc = pkg_status_reread(st, e);
+	if (rc) {
+		pkg_status_free(st);
+		return rc;
+	}
 	*out = st;
+	return 0;
+}
+
+/* Of what is on disk; everything else may be over the next time. */
+static bool
+is_damage(int rc)
+{
+	return rc == -EBADMSG || rc == -EFBIG || rc == -EISDIR || rc == -EIO;
+}
+
+int
+pkg_status_reread(struct pkg_status *st, struct err *e)
+{
+	struct pkg_record *fresh;
+	struct err why = ERR_NONE;
+	int rc;
+
+	if (st->changed)
+		return 0;
+	fresh = calloc(types_count(), sizeof(*fresh));
+	rc = fresh ? read_file(st, fresh, &why) : err_sys(&why, -ENOMEM, "package status");
+	if (!rc || rc == -ENOENT) {
+		free(st->records);
+		st->records = fresh;
+		return 0;
+	}
+	free(fresh);
+	if (!is_damage(rc))
+		return err_set(e, rc, "%s", why.text);
+	start_anew(st, &why);
 	return 0;
 }
 

@@ -27,9 +27,14 @@ struct pkg_record {
 	uint32_t expires; /* the contract's last day, yyyymmdd; 0: none known */
 };
 
-/* Missing: nothing is known yet. Damaged: the same, with an event, and the file aside. 0, -ENAMETOOLONG or -ENOMEM. */
+/* Missing: nothing is known yet. Damaged: the same, with an event, and the file aside. 0, or -errno: it cannot be told
+ * what is in it. */
 int pkg_status_load(const char *dir, struct pkg_status **out, struct err *e);
 void pkg_status_free(struct pkg_status *st); /* NULL-safe */
+
+/* As the load does, into the same struct: another process may have written it. Nothing happens while there is something
+ * that could not be written yet. 0, or -errno with nothing changed. */
+int pkg_status_reread(struct pkg_status *st, struct err *e);
 
 /* Never NULL for a kind of the table. */
 const struct pkg_record *pkg_status_of(const struct pkg_status *st, const struct object_type *kind);

@@ -474,6 +474,55 @@ test_one_at_a_time(void **state)
 	pkg_store_free(other);
 }
 
+/* Somebody who has read all of it before others change it: store, status, and the list of keys. */
+static void
+test_what_others_have_installed(void **state)
+{
+	struct box_object idsdb[] = {{.name = "idsdb", .version = "19.00006"},
+				     {.name = "idsdb", .version = "19.00005"}};
+	struct box_object geoip = {.name = "geoip", .version = "1.00001"};
+	struct box_object list = {.name = "denylist", .version = "1.00001"};
+	struct pkg_status *status = NULL;
+	struct pkg_store *other = NULL;
+	struct pkg_job_params p, q;
+	struct box_script s = {.yes_older = true};
+	struct pkg_object_result first;
+	struct pkg_result r;
+	struct err e = ERR_NONE;
+	char *text = NULL;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(file_read(fixture_path("pki/denylist"), 4096, &text, &len, &e), 0);
+	list.payload = text;
+	assert_int_equal(box_open(), 0);
+	assert_int_equal(pkg_store_open(box.folder, &other, &e), 0);
+	assert_int_equal(pkg_status_load(box.folder, &status, &e), 0);
+	p = q = box_params(UPDATE_MANUAL, LEVEL_0);
+	q.store = other;
+	q.status = status;
+	q.check.denied = NULL;
+	assert_int_equal(box_update(&q, box_file("all/signer-denied.pkg"), &s, &r, NULL), 0);
+	assert_int_equal(r.code, 0);
+	assert_int_equal(box_update(&p, box_package(&idsdb[0], 1), &s, &r, NULL), 0);
+	assert_int_equal(box_update(&p, box_package(&list, 1), &s, &r, NULL), 0);
+	assert_int_equal(r.code, 0);
+	q.way = UPDATE_HA;
+	assert_int_equal(box_update(&q, box_package(&idsdb[1], 1), &s, &r, &first), 0);
+	assert_int_equal(first.refusal, PKG_REFUSAL_OLDER);
+	assert_int_equal(box_update(&q, box_file("all/signer-denied.pkg"), &s, &r, &first), 0);
+	assert_int_equal(first.refusal, PKG_REFUSAL_SIGNATURE);
+	assert_int_equal(box_update(&q, box_package(&geoip, 1), &s, &r, NULL), 0);
+	assert_int_equal(r.code, 0);
+	assert_int_equal(box_reopen(), 0);
+	assert_string_equal(box_version("idsdb"), "19.00006");
+	assert_int_equal(pkg_status_of(box.status, types_called("denylist"))->result, PKG_RESULT_INSTALLED);
+	assert_int_equal(pkg_status_of(box.status, types_called("geoip"))->result, PKG_RESULT_INSTALLED);
+	pkg_status_free(status);
+	pkg_store_free(other);
+	free(text);
+}
+
 static void
 test_contract(void **state)
 {
@@ -617,6 +666,7 @@ main(void)
 	    cmocka_unit_test(test_descriptor_of_a_validator),
 	    cmocka_unit_test(test_broken_off_anywhere),
 	    cmocka_unit_test(test_one_at_a_time),
+	    cmocka_unit_test(test_what_others_have_installed),
 	    cmocka_unit_test(test_contract),
 	    cmocka_unit_test(test_deny_list),
 	    cmocka_unit_test(test_too_large),
