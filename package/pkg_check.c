@@ -16,10 +16,11 @@ enum { PIECE = 16 * 1024 };
 struct pkg_check {
 	struct pkg_store *store; /* borrowed */
 	struct anchor_check check;
-	size_t at, end;         /* the kind at work, the one behind the last */
-	enum pkg_which which;   /* of that kind */
-	struct pkg_files files; /* owned */
-	struct verify *v;       /* owned; NULL: not begun */
+	size_t at, end;                 /* the kind at work, the one behind the last */
+	enum pkg_which which;           /* of that kind */
+	char current[PKG_VERSION_NAME]; /* of that kind, when it was opened; "": the link cannot be read */
+	struct pkg_files files;         /* owned */
+	struct verify *v;               /* owned; NULL: not begun */
 	bool differs;
 	uint32_t compared; /* bytes of the payload */
 	size_t count;
@@ -54,8 +55,12 @@ static int
 begin(struct pkg_check *c, const struct object_type *kind, struct err *e)
 {
 	struct container_object o;
-	int rc = pkg_store_files(c->store, kind, c->which, &c->files, e);
+	int rc;
 
+	c->files.name[0] = '\0';
+	rc = pkg_store_files(c->store, kind, c->which, &c->files, e);
+	if (c->which == PKG_CURRENT)
+		memcpy(c->current, c->files.name, sizeof(c->current));
 	if (!rc)
 		rc = container_bare(c->files.object_fd, kind, &o, e);
 	if (!rc)
@@ -115,6 +120,17 @@ note(struct pkg_check *c, enum signature signature, const struct err *why)
 			  "check", "status", "failure", "object", kind->name, "reason", why->text, NULL);
 }
 
+/* Another process may have installed something while this one was reading: that is not what was found to be bad. */
+static int
+still_current(const struct pkg_check *c, struct err *e)
+{
+	struct pkg_files now = {.object_fd = -1, .payload_fd = -1};
+
+	(void)pkg_store_files(c->store, types_at(c->at), PKG_CURRENT, &now, NULL);
+	pkg_files_close(&now);
+	return strcmp(now.name, c->current) ? err_set(e, -EBUSY, "%s is current by now", now.name) : 0;
+}
+
 /* `name` NULL: by none. With the lock taken by somebody else, it is left to the next check. */
 static void
 replace(struct pkg_check *c, const char *name, enum pkg_health health)
@@ -124,7 +140,9 @@ replace(struct pkg_check *c, const char *name, enum pkg_health health)
 	int rc = pkg_store_lock(c->store, &e);
 
 	if (!rc) {
-		rc = pkg_store_replace(c->store, kind, name, &e);
+		rc = still_current(c, &e);
+		if (!rc)
+			rc = pkg_store_replace(c->store, kind, name, &e);
 		pkg_store_unlock(c->store);
 	}
 	if (rc) {

@@ -187,6 +187,54 @@ test_beside_a_job(void **state)
 	pkg_store_free(other);
 }
 
+/* Somebody else installs another one after so many steps of a check that finds both versions damaged. False: by then it
+ * was through. */
+static bool
+survives_after(int steps)
+{
+	struct anchor_check check = fixture_check();
+	struct box_object o = {.name = "idsdb", .version = "19.00300"};
+	struct pkg_job_params p = box_params(UPDATE_MANUAL, LEVEL_0);
+	struct box_script s = {0};
+	struct pkg_check *c = NULL;
+	struct pkg_result r;
+	struct err e = ERR_NONE;
+	bool early;
+
+	assert_int_equal(pkg_store_open(box.folder, &p.store, &e), 0);
+	assert_int_equal(pkg_check_new(box.store, &check, types_called("idsdb"), &c, &e), 0);
+	while (steps--)
+		assert_int_equal(pkg_check_step(c), 1);
+	early = !pkg_check_count(c) || !pkg_check_at(c, 0)->replaced;
+	if (early) {
+		assert_int_equal(box_update(&p, box_package(&o, 1), &s, &r, NULL), 0);
+		assert_int_equal(r.code, 0);
+		while (pkg_check_step(c))
+			;
+		assert_false(pkg_check_at(c, 0)->replaced);
+		assert_int_equal(box_reopen(), 0);
+		assert_string_equal(box_version("idsdb"), "19.00300");
+	}
+	pkg_check_free(c);
+	pkg_store_free(p.store);
+	return early;
+}
+
+static void
+test_replaced_meanwhile(void **state)
+{
+	int steps = 0;
+
+	(void)state;
+	do {
+		assert_int_equal(box_open(), 0);
+		install("old.pkg");
+		install("new.pkg");
+		shell("echo | tee -a NIDS/24/19.00264/payload >> NIDS/24/19.00263/payload");
+	} while (survives_after(steps++));
+	assert_true(steps > 2);
+}
+
 /* Guide, "To verify the status for all object signatures". */
 static void
 test_lines(void **state)
@@ -235,9 +283,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_cases),
-	    cmocka_unit_test(test_bad_gives_way),
-	    cmocka_unit_test(test_beside_a_job),
+	    cmocka_unit_test(test_cases),        cmocka_unit_test(test_bad_gives_way),
+	    cmocka_unit_test(test_beside_a_job), cmocka_unit_test(test_replaced_meanwhile),
 	    cmocka_unit_test(test_lines),
 	};
 
