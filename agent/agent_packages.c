@@ -25,6 +25,7 @@
 #include "base/text.h"
 #include "config/codes.h"
 #include "config/tree.h"
+#include "package/format.h"
 #include "package/pkg_check.h"
 #include "package/pkg_job.h"
 #include "package/pkg_status.h"
@@ -55,11 +56,18 @@ note_version(const struct agent_packages *p, const char *name, char dst[VERSION_
 		text_copy(dst, VERSION_TEXT, PROFILE_NO_DATABASE);
 }
 
+/* Another list of denied keys is a reason to look again at all that is installed. */
 static void
 note_versions(struct agent_packages *p)
 {
+	char before[VERSION_TEXT];
+
+	text_copy(before, sizeof(before), p->denied);
 	note_version(p, "virdb", p->av);
 	note_version(p, "idsdb", p->ips);
+	note_version(p, FORMAT_DENY_NAME, p->denied);
+	if (p->store && strcmp(before, p->denied) != 0)
+		loop_timer_at(p->check_timer, mono_in(clock_mono(), CHECK_MS));
 }
 
 const char *
@@ -443,19 +451,21 @@ check_more(struct agent_packages *p)
 }
 
 static int
-read_trust(struct agent_packages *p, struct err *e)
+read_trust(struct agent_packages *p, const struct pkg_store *store, struct err *e)
 {
 	const struct settings *s = p->agent->settings;
 
-	return packages_trust_read(settings_get(s, "package-ca"), settings_get(s, "security-level-file"), p->store,
+	return packages_trust_read(settings_get(s, "package-ca"), settings_get(s, "security-level-file"), store,
 				   agent_trust_time_s(p->agent), &p->trust, e);
 }
 
 static int
 begin_check(struct agent_packages *p, struct err *e)
 {
-	int rc = read_trust(p, e);
+	int rc = read_trust(p, p->store, e);
 
+	if (rc) /* where it is the list that is damaged, this is what replaces it */
+		rc = read_trust(p, NULL, e);
 	if (!rc)
 		rc = pkg_check_new(p->store, &p->trust.check, NULL, &p->check, e);
 	if (rc) {
@@ -516,7 +526,7 @@ on_schedule_timer(void *ctx)
 	}
 	log_debug(DBG_PACKAGE, "[package] an update begins: %s", autoupdate_why_name(why));
 	begin_automatic(p);
-	if (read_trust(p, &e)) {
+	if (read_trust(p, p->store, &e)) {
 		say_trouble(p, e.text);
 		end_work(p, true); /* another try would find nothing else */
 		return;
@@ -682,7 +692,7 @@ take_order(struct agent_packages *p, const struct packages_order *o, struct err 
 		if (p->fd < 0)
 			return err_sys(e, -errno, "%s", o->name);
 	}
-	return read_trust(p, e);
+	return read_trust(p, p->store, e);
 }
 
 int
@@ -710,7 +720,7 @@ agent_packages_update(struct agent *a, const char *user, const struct packages_w
 		return code;
 	begin_automatic(p);
 	snprintf(p->user, sizeof(p->user), "%s", user);
-	if (read_trust(p, e))
+	if (read_trust(p, p->store, e))
 		return could_not_begin(p);
 	p->stage = STAGE_FETCH;
 	loop_task_soon(p->task);

@@ -37,7 +37,7 @@ struct agent_packages {
 	struct pkg_store *store;   /* NULL: not open yet, or it cannot be opened */
 	struct pkg_status *status; /* likewise */
 	struct err trouble;        /* why it could not */
-	char av[VERSION_TEXT], ips[VERSION_TEXT];
+	char av[VERSION_TEXT], ips[VERSION_TEXT], denied[VERSION_TEXT];
 	int watch_fd; /* tells when another process has changed the store; -1: nobody does */
 	struct loop_io *watch_io;
 	bool changed; /* … while something was under way here */

@@ -684,6 +684,29 @@ def test_a_daemon_notices_an_import(box):
     keepalive_version(manager, "ipsdb", "19.00265")
 
 
+def test_another_list_of_denied_keys(box):
+    """What these keys have signed counts as bad from then on. A damaged list keeps updates out, but not its own check."""
+    box.level("0")
+    box.start(faketime=FAST)
+    assert box.restore(box.shop.broken("signer-denied")).returncode == 0
+    folder = box.lab.folder / "copies"
+    folder.mkdir()
+    (folder / "denylist.x").write_bytes(box.shop.signed("1.00001", "denylist").read_bytes()[64 + 128:])
+    done = run(FGFMCTL, "-c", box.agent.bootstrap_file, "package", "import", folder)
+    assert "installed: denylist(1.00001)" in done.stdout
+
+    def health():
+        return {o["name"]: o["health"] for o in box.agent.ask_json("diagnose", "autoupdate", "versions")["objects"]}
+
+    poll(lambda: health() == {"idsdb": "bad", "denylist": "good"}, real(60, slack=10), "the check")
+    (box.store / "DENY/1/1.00001/payload").write_text("no key")
+    assert box.restore(box.shop.signed("20.00001")).returncode == 1
+    done = box.order("diagnose", "autoupdate", "signature", "check-all")
+    assert done.returncode == 0 and "denylist(250,1) signature is invalid." in done.stdout, done.stdout + done.stderr
+    assert box.restore(box.shop.signed("20.00001")).returncode == 0
+    assert box.installed() == {"idsdb": ("20.00001", True)}
+
+
 @pytest.mark.parametrize("words", [("export",), ("import",), ("import", "a", "b"), ("export", "a", "--colour")],
                          ids=" ".join)
 def test_bad_usage_of_copies(box, words):
