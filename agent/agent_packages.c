@@ -302,7 +302,8 @@ static void
 install(struct agent_packages *p)
 {
 	const struct packages_programs programs = {.dir = settings_get(p->agent->settings, "handler-directory"),
-						   .user = settings_get(p->agent->settings, "handler-user")};
+						   .validator_user = settings_get(p->agent->settings, "fetch-user"),
+						   .hook_user = settings_get(p->agent->settings, "handler-user")};
 	const struct packages_ops ops = {.ctx = p, .ask = on_job_ask, .progress = on_job_progress, .done = on_job_done};
 	struct pkg_job *job = NULL;
 	struct err e = ERR_NONE;

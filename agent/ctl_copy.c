@@ -187,7 +187,8 @@ static int
 begin_import(struct copy *c, struct err *e)
 {
 	const struct packages_programs programs = {.dir = settings_get(c->settings, "handler-directory"),
-						   .user = settings_get(c->settings, "handler-user")};
+						   .validator_user = settings_get(c->settings, "fetch-user"),
+						   .hook_user = settings_get(c->settings, "handler-user")};
 	const struct packages_ops ops = {.ctx = c, .ask = on_ask, .progress = on_progress, .done = on_done};
 	const struct pkg_job_params params = {
 	    .store = c->store,

@@ -58,14 +58,19 @@ packages_trust_free(struct packages_trust *t)
 
 /* --- a vendor's programs ------------------------------------------------------------------------------------------ */
 
+/* Whom a program runs as. */
+struct user {
+	struct program_user ids;
+	bool own; /* who runs this */
+};
+
 struct packages {
 	struct loop *loop;
 	struct pkg_job *job;
 	struct packages_ops ops;
 	struct loop_task *task;
 	struct child *child; /* NULL: none runs */
-	struct program_user user;
-	bool has_user;
+	struct user validator, hook;
 	char dir[PATH_MAX];
 };
 
@@ -108,6 +113,7 @@ static int
 start_program(struct packages *p, const char *path, const struct pkg_run *r, struct err *e)
 {
 	char version[VERSION_TEXT];
+	const struct user *user = r->what == PKG_VALIDATE ? &p->validator : &p->hook;
 	const char *const argv[] = {path,
 				    r->kind->name,
 				    version_text(version, r->version),
@@ -115,7 +121,7 @@ start_program(struct packages *p, const char *path, const struct pkg_run *r, str
 				    r->what == PKG_RELOAD ? r->payload_path : NULL,
 				    NULL};
 	struct child_spec s = {
-	    .path = path, .argv = argv, .user = p->has_user ? &p->user : NULL, .in = r->payload_fd, .out = -1};
+	    .path = path, .argv = argv, .user = user->own ? NULL : &user->ids, .in = r->payload_fd, .out = -1};
 
 	log_debug(DBG_PACKAGE, "[package] %s %s", path, version);
 	return r->what == PKG_VALIDATE ? start_validator(p, &s, e) : start_hook(p, &s, e);
@@ -187,6 +193,13 @@ packages_answer(struct packages *p, bool yes, const uint8_t digest[32])
 	loop_task_soon(p->task);
 }
 
+static int
+find_user(struct user *u, const char *name, struct err *e)
+{
+	u->own = !*name;
+	return u->own ? 0 : program_user(name, &u->ids, e);
+}
+
 int
 packages_new(struct loop *l, struct pkg_job *job, const struct packages_programs *programs,
 	     const struct packages_ops *ops, struct packages **out, struct err *e)
@@ -204,10 +217,10 @@ packages_new(struct loop *l, struct pkg_job *job, const struct packages_programs
 		rc = err_sys(e, -ENOMEM, "packages");
 	else if (text_copy(p->dir, sizeof(p->dir), programs->dir))
 		rc = err_sys(e, -ENAMETOOLONG, "handler directory");
-	if (!rc && *programs->user) {
-		p->has_user = true;
-		rc = program_user(programs->user, &p->user, e);
-	}
+	if (!rc)
+		rc = find_user(&p->validator, programs->validator_user, e);
+	if (!rc)
+		rc = find_user(&p->hook, programs->hook_user, e);
 	if (rc) {
 		packages_free(p);
 		return rc;

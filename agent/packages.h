@@ -2,8 +2,9 @@
  *
  * Programs are in the handler directory. `package.NAME.validate` gets the unpacked payload on its standard input and
  * says by its exit status whether the database is one; it is confined: it reads system files and the handler directory,
- * writes none, and has no network. `package.NAME.reload` makes what uses the database take the new one; it gets the
- * payload on standard input and its path as the last argument, and may do what its user may.
+ * writes none, and has no network. It had better not be root: Landlock keeps nobody from changing the modes of his own
+ * files. `package.NAME.reload` makes what uses the database take the new one; it gets the payload on standard input and
+ * its path as the last argument, and may do what its user may.
  *
  * No part of the agent is known here, so that fgfmctl can run an update, too.
  */
@@ -43,8 +44,9 @@ void packages_trust_free(struct packages_trust *t); /* and empties it: twice is 
 /* --- one update --------------------------------------------------------------------------------------------------- */
 
 struct packages_programs {
-	const char *dir;  /* the handler directory */
-	const char *user; /* whom they run as; "": who runs this */
+	const char *dir;            /* the handler directory */
+	const char *validator_user; /* whom validators run as; "": who runs this */
+	const char *hook_user;      /* whom reload hooks run as, likewise */
 };
 
 /* None is called before packages_new() has returned. */

@@ -364,10 +364,11 @@ def write_program(path, text):
 
 def test_validator_and_hook(box):
     """A validator sees the payload and nothing else; what it refuses, or what cannot be reloaded, is taken back."""
-    seen = box.lab.folder / "seen"
+    seen, roots = box.lab.folder / "seen", box.lab.folder / "roots"
+    roots.touch(mode=0o600)
     write_program(box.handlers / "package.idsdb.validate",
-                  f"echo tried > {seen}-validate; cat /etc/passwd > /dev/null && exit 9; [ \"$2\" != 19.00265 ] && "
-                  "[ $(wc -c) -gt 100 ]")
+                  f"echo tried > {seen}-validate; cat /etc/passwd > /dev/null && exit 9; chmod 666 {roots} && exit 9; "
+                  "[ \"$2\" != 19.00265 ] && [ $(wc -c) -gt 100 ]")
     write_program(box.handlers / "package.idsdb.reload",
                   f"echo \"$@\" > {seen}; cmp -s - \"$4\" || exit 7; [ \"$2\" != 19.00266 ]")
     box.start()

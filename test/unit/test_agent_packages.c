@@ -175,7 +175,7 @@ teardown(void **state)
 static int
 begin(const char *steps, const char *user, struct err *e)
 {
-	const struct packages_programs programs = {.dir = fixture_dir, .user = user};
+	const struct packages_programs programs = {.dir = fixture_dir, .validator_user = user, .hook_user = ""};
 	const struct packages_ops ops = {.ctx = &t, .ask = on_ask, .progress = on_progress, .done = on_done};
 
 	t.steps = steps;
