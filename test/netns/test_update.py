@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import pathlib
 import pty
@@ -265,6 +266,18 @@ def test_nobody_at_a_terminal(box):
     box.refused(box.order("execute", "restore", "ips", "file", box.shop.unsigned(), options=("--accept-unsigned",)),
                 OVERWRITE)
     assert box.installed() == {}
+
+
+def test_json(box):
+    """One object, with the result; questions are not in it."""
+    box.start()
+    words = ("--yes", "execute", "restore", "ips", "file")
+    done = box.agent.ctl(*words, box.shop.signed(), json_output=True)
+    said = json.loads(done.stdout)
+    assert done.returncode == 0 and said["code"] == 0 and "installed: idsdb(19.00264)" in said["output"]
+    done = box.agent.ctl(*words, box.shop.broken("flipped-payload"), json_output=True)
+    said = json.loads(done.stdout)
+    assert done.returncode == 1 and said["code"] == -64 and "idsdb" in said["error"] and OVERWRITE in done.stderr
 
 
 def test_an_answer_that_does_not_come(box):
