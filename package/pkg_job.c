@@ -131,7 +131,8 @@ refuse_by_rule(struct pkg_job *job, size_t i, const struct finding *f)
 	return false;
 }
 
-/* By hand the same is installed again, and an older one if somebody says yes. */
+/* By hand the same is installed again, and an older one if somebody says yes. A manager or server that offers an older
+ * one may only be behind what was installed by hand: nothing has failed, but it is logged. */
 static void
 judge_version(struct pkg_job *job, size_t i)
 {
@@ -144,10 +145,12 @@ judge_version(struct pkg_job *job, size_t i)
 		return;
 	if (job->p.way == UPDATE_MANUAL) {
 		job->items[i].asks_older = order < 0;
-	} else if (job->p.way == UPDATE_HA && order < 0) {
+	} else if (order < 0) {
 		err_set(&why, -EPERM, "%s: version %s or later expected, %s found", r->name,
 			version_text(installed, r->before), version_text(offered, r->version));
 		refuse(job, i, PKG_REFUSAL_OLDER, why);
+		if (job->p.way == UPDATE_AUTOMATIC)
+			r->outcome = PKG_NO_UPDATE;
 	} else {
 		r->outcome = PKG_NO_UPDATE;
 		pkg_status_unchanged(job->p.status, r->kind, job->p.now_s);
@@ -221,7 +224,7 @@ step_open(struct pkg_job *job)
 		return next(job, PHASE_END);
 	for (size_t i = 0; i < c.count; i++) {
 		if (!c.objects[i].header_intact)
-			log_raw(DBG_PACKAGE, "doInstallUpdatePackage-Sum of the header of object %zu is wrong", i + 1);
+			log_say(LOG_LEVEL_WARNING, "package: the sum of the header of object %zu is wrong", i + 1);
 		add_item(job, job->package_fd, &c.objects[i]);
 	}
 	return next(job, PHASE_VERIFY);

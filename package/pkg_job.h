@@ -99,7 +99,7 @@ void pkg_job_ran(struct pkg_job *job, int rc, const char *why);
 
 enum pkg_outcome { PKG_REFUSED, PKG_INSTALLED, PKG_NO_UPDATE };
 
-/* Why it was refused. */
+/* Why it was refused; one that is older and came without being asked for is refused, and counts as no update. */
 enum pkg_refusal {
 	PKG_REFUSAL_NONE,
 	PKG_REFUSAL_DAMAGED,   /* sums, lengths, what it is called, what it unpacks to */

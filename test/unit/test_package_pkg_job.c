@@ -78,9 +78,9 @@ static const struct {
     {"automatically, the same", "19.00005", UPDATE_AUTOMATIC, LEVEL_1, "geoip", "19.00005", PKG_ALL,
      .outcome = PKG_NO_UPDATE},
     {"automatically, older", "19.00006", UPDATE_AUTOMATIC, LEVEL_1, "geoip", "19.00005", PKG_ALL,
-     .outcome = PKG_NO_UPDATE},
+     .outcome = PKG_NO_UPDATE, .refusal = PKG_REFUSAL_OLDER},
     {"automatically, older by its first number", "19.00001", UPDATE_AUTOMATIC, LEVEL_1, "geoip", "18.99999", PKG_ALL,
-     .outcome = PKG_NO_UPDATE},
+     .outcome = PKG_NO_UPDATE, .refusal = PKG_REFUSAL_OLDER},
     {"copied, level 0", "19.00004", UPDATE_HA, LEVEL_0, "geoip", "19.00005", PKG_ALL, .outcome = PKG_INSTALLED},
     {"copied, level 1", "19.00004", UPDATE_HA, LEVEL_1, "geoip", "19.00005", PKG_ALL, .refusal = PKG_REFUSAL_UNSIGNED},
     {"copied, the same", "19.00005", UPDATE_HA, LEVEL_0, "geoip", "19.00005", PKG_ALL, .outcome = PKG_NO_UPDATE},
@@ -97,6 +97,7 @@ check_rule(size_t i)
 	    .wrong_digest = rules[i].wrong_digest,
 	};
 	bool refused = rules[i].refusal != PKG_REFUSAL_NONE, installed = rules[i].outcome == PKG_INSTALLED;
+	bool failed = refused && rules[i].outcome == PKG_REFUSED;
 	struct pkg_object_result o = {0};
 	struct pkg_result r = {0};
 	struct pkg_job_params p;
@@ -108,10 +109,12 @@ check_rule(size_t i)
 	p.families = rules[i].families;
 	assert_int_equal(box_update(&p, box_package(&offered, 1), &s, &r, &o), 0);
 	if (o.outcome != rules[i].outcome || o.refusal != rules[i].refusal || s.asked_older != rules[i].asked_older ||
-	    s.asked_unsigned != rules[i].asked_unsigned || r.code != (refused ? PKG_CODE_FAILED : 0))
+	    s.asked_unsigned != rules[i].asked_unsigned || r.code != (failed ? PKG_CODE_FAILED : 0))
 		fail_msg("%s: %d %s: %s", rules[i].what, o.outcome, pkg_refusal_name(o.refusal), o.why.text);
 	assert_int_equal(refused, o.why.text[0] != '\0');
 	assert_int_equal(refused, box_event(" refused|") || box_event("0100041009"));
+	assert_int_equal(pkg_status_of(box.status, types_called(rules[i].name))->result == PKG_RESULT_NO_UPDATES,
+			 rules[i].outcome == PKG_NO_UPDATE && !refused);
 	assert_int_equal(box_count(".staging"), 0);
 	assert_string_equal(box_version(rules[i].name), installed ? rules[i].offered : rules[i].before);
 }
