@@ -118,13 +118,12 @@ refuse_by_rule(struct pkg_job *job, size_t i, const struct finding *f)
 	struct err why = ERR_NONE;
 
 	if (!(f->kind->family & job->p.families)) {
-		err_set(&why, -EPERM, "%s: it is not what this command installs", f->kind->name);
+		err_set(&why, -EPERM, "it is not what this command installs");
 		refuse(job, i, PKG_REFUSAL_FAMILY, why);
 		return true;
 	}
 	if (f->label.os_build > job->p.os_build) {
-		err_set(&why, -EPERM, "%s: it is for build %u and later, this is %u", f->kind->name, f->label.os_build,
-			job->p.os_build);
+		err_set(&why, -EPERM, "it is for build %u and later, this is %u", f->label.os_build, job->p.os_build);
 		refuse(job, i, PKG_REFUSAL_BUILD, why);
 		return true;
 	}
@@ -146,8 +145,8 @@ judge_version(struct pkg_job *job, size_t i)
 	if (job->p.way == UPDATE_MANUAL) {
 		job->items[i].asks_older = order < 0;
 	} else if (order < 0) {
-		err_set(&why, -EPERM, "%s: version %s or later expected, %s found", r->name,
-			version_text(installed, r->before), version_text(offered, r->version));
+		err_set(&why, -EPERM, "version %s or later expected, %s found", version_text(installed, r->before),
+			version_text(offered, r->version));
 		refuse(job, i, PKG_REFUSAL_OLDER, why);
 		if (job->p.way == UPDATE_AUTOMATIC)
 			r->outcome = PKG_NO_UPDATE;
@@ -165,8 +164,8 @@ judge_good(struct pkg_job *job, size_t i, const struct finding *f)
 	struct err why = ERR_NONE;
 
 	if (verdict == VERDICT_REJECT) {
-		err_set(&why, -EPERM, "%s: it has no signature, which level %s and this way of updating ask for",
-			f->kind->name, level_name(job->p.level));
+		err_set(&why, -EPERM, "it has no signature, which level %s and this way of updating ask for",
+			level_name(job->p.level));
 		refuse(job, i, PKG_REFUSAL_UNSIGNED, why);
 		return;
 	}
@@ -317,7 +316,7 @@ decline(struct pkg_job *job, enum pkg_ask what)
 	for (size_t i = 0; i < job->count; i++) {
 		if (!asks(job, i, what))
 			continue;
-		err_set(&why, -ECANCELED, "%s: it %s, and nobody said yes to that", job->results[i].name,
+		err_set(&why, -ECANCELED, "it %s, and nobody said yes to that",
 			what == PKG_ASK_UNSIGNED ? "has no signature" : "is older than what is installed");
 		refuse(job, i, PKG_REFUSAL_DECLINED, why);
 	}
@@ -402,8 +401,7 @@ want_program(struct pkg_job *job, int payload_fd, const struct pkg_installed *in
 	    .payload_path = in ? in->payload_path : NULL,
 	};
 	job->ran_rc = -ECANCELED;
-	err_set(&job->ran_why, -ECANCELED, "%s: nobody has run its %s", r->name,
-		what == PKG_VALIDATE ? "validator" : "reload hook");
+	err_set(&job->ran_why, -ECANCELED, "nobody has run its %s", what == PKG_VALIDATE ? "validator" : "reload hook");
 	return 0;
 }
 
@@ -426,8 +424,8 @@ pkg_job_ran(struct pkg_job *job, int rc, const char *why)
 	if (!job->run.kind)
 		return;
 	job->ran_rc = rc;
-	err_set(&job->ran_why, rc, "%s: its %s refused it%s%s", job->run.kind->name,
-		job->run.what == PKG_VALIDATE ? "validator" : "reload hook", why ? ": " : "", why ? why : "");
+	err_set(&job->ran_why, rc, "its %s refused it%s%s", job->run.what == PKG_VALIDATE ? "validator" : "reload hook",
+		why ? ": " : "", why ? why : "");
 }
 
 /* What this program reads itself has to make sense to it. */
@@ -638,7 +636,7 @@ static enum pkg_step
 step_reloaded_before(struct pkg_job *job)
 {
 	if (job->run.kind && job->ran_rc)
-		log_say(LOG_LEVEL_ERROR, "after going back: %s", job->ran_why.text);
+		log_say(LOG_LEVEL_ERROR, "%s, after going back: %s", job->run.kind->name, job->ran_why.text);
 	end_program(job);
 	job->at++;
 	job->phase = PHASE_UNPACK;
@@ -821,7 +819,7 @@ pkg_job_free(struct pkg_job *job)
 	if (!job)
 		return;
 	if (job->phase == PHASE_SWAP || job->phase == PHASE_RELOADED) {
-		err_set(&why, -ECANCELED, "%s: the update was broken off", job->results[job->at].name);
+		err_set(&why, -ECANCELED, "the update was broken off");
 		take_back(job, PKG_REFUSAL_RELOAD, why);
 	}
 	if (!job->concluded && job->result.changed)

@@ -124,7 +124,7 @@ struct pkg_object_result {
 	bool had_before;        /* one was installed before, of version `before` */
 	struct version before;
 	uint32_t data_len, obj_len, sig_len;
-	struct err why; /* of a refusal */
+	struct err why; /* of a refusal; it does not name the object */
 };
 
 enum { PKG_CODE_FAILED = -64 };

@@ -363,7 +363,7 @@ test_programs(void **state)
 	p = box_params(UPDATE_MANUAL, LEVEL_0);
 	assert_int_equal(box_update(&p, box_package(&o, 1), &refuses, &r, &first), 0);
 	assert_int_equal(first.refusal, PKG_REFUSAL_VALIDATOR);
-	assert_non_null(strstr(first.why.text, "idsdb: its validator refused it: because"));
+	assert_non_null(strstr(first.why.text, "its validator refused it: because"));
 	assert_int_equal(refuses.reloaded, 0);
 	after = box_picture();
 	assert_string_equal(before, after);
