@@ -840,6 +840,23 @@ offline_trust_list(const struct ctl *c)
 
 /* --- arguments ---------------------------------------------------------------------------------------------------- */
 
+/* Options end at the first word; those that answer an `execute` command's questions may stand behind it, too, where one
+ * thinks of them. Returns how many words are left. */
+static int
+take_answers(struct ctl *c, int argc, char *argv[])
+{
+	while (argc > 1 && !strncmp(argv[0], "execute", strlen(argv[0]))) {
+		if (!strcmp(argv[argc - 1], "--yes"))
+			c->questions.yes = true;
+		else if (!strcmp(argv[argc - 1], "--accept-unsigned"))
+			c->questions.accept_unsigned = true;
+		else
+			break;
+		argc--;
+	}
+	return argc;
+}
+
 /* `fgfmctl trust-list` is short for the command; options may stand behind it. */
 static int
 dispatch(struct ctl *c, int argc, char *argv[])
@@ -870,7 +887,7 @@ dispatch(struct ctl *c, int argc, char *argv[])
 		return package(c, argc, argv);
 	if (short_form)
 		return once(c, 3, trust_list);
-	return argc ? once(c, argc, argv) : shell(c);
+	return argc ? once(c, take_answers(c, argc, argv), argv) : shell(c);
 }
 
 int

@@ -268,6 +268,16 @@ def test_nobody_at_a_terminal(box):
     assert box.installed() == {}
 
 
+def test_answers_behind_the_command(box):
+    """The options may stand there, too; what else stands there is a word of the command."""
+    box.start()
+    words = ("execute", "restore", "ips", "file", box.shop.unsigned())
+    box.refused(box.order(*words, "--yes", options=()), UNSIGNED)
+    assert expect.command_fail(-61) in box.order(*words, "--yes", "now", options=()).stderr
+    assert box.order(*words, "--accept-unsigned", "--yes", options=()).returncode == 0
+    assert set(box.installed()) == {"idsdb"}
+
+
 def test_json(box):
     """One object, with the result; questions are not in it."""
     box.start()
