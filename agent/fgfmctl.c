@@ -446,8 +446,11 @@ once(struct ctl *c, int argc, char *argv[])
 	free(text);
 	if (lost)
 		return say_lost(lost);
-	if (c->incomplete)
-		fprintf(stderr, "incomplete command: a quote is open\nCommand fail. Return code %d\n", CLI_INCOMPLETE);
+	if (c->incomplete || (!code && *c->prompt)) {
+		fprintf(stderr, "incomplete command: %s\nCommand fail. Return code %d\n",
+			c->incomplete ? "a quote is open" : "it ends inside a block", CLI_INCOMPLETE);
+		return EXIT_FAILED;
+	}
 	return code ? EXIT_FAILED : EXIT_DONE;
 }
 

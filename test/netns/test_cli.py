@@ -154,10 +154,11 @@ def test_script_goes_on_after_a_failure(lab):
 
 
 def test_script_that_ends_inside_a_block(lab):
-    """-160, and nothing changed."""
+    """-160, and nothing changed; a single command may be one, too."""
     agent = lab.agent.start().wait_ready()
-    done = agent.script('config system global\n    set hostname "half"\n')
-    assert done.returncode == 1 and expect.command_fail(-160) in done.stderr
+    for done in (agent.script('config system global\n    set hostname "half"\n'),
+                 agent.ctl("config", "system", "global"), agent.ctl("get \"system")):
+        assert done.returncode == 1 and expect.command_fail(-160) in done.stderr
     assert "half" not in agent.saved.read_text()
 
 
