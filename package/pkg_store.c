@@ -322,15 +322,29 @@ pkg_store_set_health(struct pkg_store *s, const struct object_type *kind, enum p
 	s->slots[types_index(kind)].in.health = h;
 }
 
+/* As it is on disk: one that is damaged counts as none, but not here. */
 int
 pkg_store_denylist(const struct pkg_store *s, struct denylist **out, struct err *e)
 {
-	const struct pkg_installed *in = pkg_store_current(s, types_called(FORMAT_DENY_NAME));
+	const struct object_type *kind = types_called(FORMAT_DENY_NAME);
+	struct err why = ERR_NONE;
+	struct pkg_files f;
+	char *text = NULL;
+	size_t len;
+	int rc = pkg_store_files(s, kind, PKG_CURRENT, &f, &why);
 
-	if (in)
-		return denylist_load(in->payload_path, out, e);
-	*out = NULL;
-	return 0;
+	if (rc == -ENOENT) {
+		*out = NULL;
+		return 0;
+	}
+	if (!rc) {
+		rc = file_read_fd(f.payload_fd, kind->name, FORMAT_SMALL_MAX, &text, &len, &why);
+		pkg_files_close(&f);
+	}
+	if (!rc)
+		rc = denylist_parse(text, len, out, &why);
+	free(text);
+	return rc ? err_set(e, rc, "%s", why.text) : 0;
 }
 
 const char *

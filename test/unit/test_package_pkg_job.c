@@ -565,7 +565,10 @@ test_deny_list(void **state)
 	struct box_object good = {.name = "denylist", .version = "1.00001", .payload = key},
 			  bad = {.name = "denylist", .version = "1.00002", .payload = "0011"};
 	struct pkg_job_params p;
+	struct pkg_job *job = NULL;
 	struct denylist *list = NULL;
+	struct err e = ERR_NONE;
+	char path[256];
 	struct box_script s = {0};
 	struct pkg_object_result first;
 	struct pkg_result r;
@@ -581,6 +584,14 @@ test_deny_list(void **state)
 	assert_int_equal(pkg_store_denylist(box.store, &list, NULL), 0);
 	assert_true(denylist_has(list, key));
 	denylist_free(list);
+	list = NULL;
+	/* a damaged one is no reason to believe anybody */
+	snprintf(path, sizeof(path), "%s/DENY/1/1.00001/object", box.folder);
+	assert_int_equal(truncate(path, 3), 0);
+	assert_int_equal(pkg_job_new(&p, box_package(&good, 1), &job, &e), -EBADMSG);
+	assert_non_null(strstr(e.text, "denylist"));
+	assert_int_equal(pkg_store_denylist(box.store, &list, &e), -EBADMSG);
+	assert_null(list);
 }
 
 /* An object may not be larger than its type's are, packed or not. */
