@@ -15,8 +15,9 @@ static const struct {
 	const char *what, *line;
 	const char *words; /* each with a blank behind it */
 } lines[] = {
-    {"nothing yet", "package ", "verify list "},
+    {"nothing yet", "package ", "verify list export import "},
     {"a beginning", "package v", "verify "},
+    {"another", "package e", "export "},
     {"many blanks", "package   l", "list "},
     {"neither", "package x", ""},
     {"options", "package verify file.pkg --", "--explain --json --ca --level-file --deny-list "},
