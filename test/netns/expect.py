@@ -34,7 +34,7 @@ LOG = {
     "other issuer": r"is in the list with issuer key \S+, the certificate's issuer key is",
     "not a manager": r"serial FGVM010000000099 is not a manager's",
     "purpose": r"its extendedKeyUsage lacks serverAuth",
-    "tls version": r"no TLS version from 1\.2 on|a TLS version below 1\.2",
+    "tls version": r"no TLS version from 1\.2 on|no cipher suite in common .* or no TLS 1\.2|a TLS version below 1\.2",
     "key repeated": r"repeated keys in reply 200: \d+, first serialno",
     "clamped": r"(?i)clamp|out of range|expected, got .* is used",
     "security event": r"Manager asked for local access.*asked=\"?a shell",
