@@ -15,7 +15,7 @@ build="gcc make pkg-config libc6-dev libcrypt-dev linux-libc-dev libmbedtls-dev 
 build="$build libmicrohttpd-dev"
 run="python3 iproute2 openssl faketime util-linux"
 vm="qemu-system-x86 busybox-static cpio e2fsprogs libcmocka-dev"
-test="$run $vm python3-pytest python3-jsonschema curl tftpd-hpa nginx procps strace clang libclang-rt-dev cppcheck mandoc nettle-dev libssl-dev"
+test="$run $vm python3-pytest python3-jsonschema curl tftpd-hpa nginx nftables procps strace clang libclang-rt-dev cppcheck mandoc nettle-dev libssl-dev"
 bench="strace openvpn ocserv openconnect socat iperf3 iputils-ping linux-perf libssl-dev nettle-dev libsodium-dev nftables git time rauc squashfs-tools"
 
 case ${1:-} in
