@@ -275,22 +275,20 @@ check: ## install what is missing and run every test (root)
 VM_CHECK := $(if $(filter x86_64,$(shell uname -m)),$(CHECK_VM),@echo "check-vm: left out, not on x86-64")
 
 check-all: ## every test, with nothing installed before
-	$(MAKE) $(JOBS) all $(if $(SUPERVISE),$(SUPERVISE) $(B)/fault/matrix)
+	$(MAKE) $(JOBS) all
 	$(MAKE) lint
 	$(MAKE) $(JOBS) unit
 	$(MAKE) $(JOBS) unit-san
 	$(MAKE) $(JOBS) check-36
 	$(MAKE) $(JOBS) check-gcm-both
 	$(MAKE) $(JOBS) fuzz
-	$(MAKE) -j3 e2e vm-check faults-check
+	$(if $(SUPERVISE),$(MAKE) $(JOBS) faults-box FAULTS=8)
+	$(MAKE) -j2 e2e vm-check
 	@echo "check: everything passed"
 
-# Both beside the end-to-end tests, which wait more than they compute.
+# Beside the end-to-end tests, which wait more than they compute.
 vm-check: all
 	$(VM_CHECK)
-
-faults-check: all
-	$(if $(SUPERVISE),$(MAKE) faults-box FAULTS=8)
 
 # What takes hours. SESSIONS, LONG (seconds): how many, and how long.
 SESSIONS ?= 10000
@@ -397,6 +395,6 @@ clean: ## remove what was built
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-.PHONY: all unit faults faults-box fuzz fuzz-run layers lint unit-san check-36 unit-gcm check-gcm check-gcm-both e2e check-vm vm-check faults-check check check-all check-long demo bench bench-packages bench-programs bench-fleet bench-tunnel soak deps install clean help
+.PHONY: all unit faults faults-box fuzz fuzz-run layers lint unit-san check-36 unit-gcm check-gcm check-gcm-both e2e check-vm vm-check check check-all check-long demo bench bench-packages bench-programs bench-fleet bench-tunnel soak deps install clean help
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
