@@ -19,6 +19,7 @@
 #include "package/pkg_status.h"
 #include "package/pkg_store.h"
 #include "test/unit/package_fixture.h"
+#include "test/unit/open_files.h"
 
 enum { BOX_NOW = 1645661796, BOX_BUILD = 1254 };
 
@@ -163,19 +164,6 @@ box_count(const char *sub)
 	d = opendir(path);
 	for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d))
 		n += strcmp(e->d_name, ".") && strcmp(e->d_name, "..");
-	if (d)
-		closedir(d);
-	return n;
-}
-
-static inline size_t
-box_open_files(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	size_t n = 0;
-
-	while (d && readdir(d))
-		n++;
 	if (d)
 		closedir(d);
 	return n;

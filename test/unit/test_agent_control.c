@@ -4,7 +4,6 @@
 // wrap: agent_packages_restore agent_packages_update agent_packages_check agent_packages_answer agent_packages_cancel
 #include "agent/control.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,6 +22,7 @@
 #include "test/unit/agent_order.h"
 #include "test/unit/agent_shell.h"
 #include "test/unit/turn.h"
+#include "test/unit/open_files.h"
 
 enum { CLIENTS = 20, PIECES_MAX = 100 * 1024 * 1024 };
 
@@ -225,19 +225,6 @@ command(struct peer *p, uint8_t flags, const char *text)
 	say(p, CONTROL_COMMAND, body, strlen(text) + 1);
 }
 
-static size_t
-open_descriptors(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	size_t n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
 /* --- the socket --------------------------------------------------------------------------------------------------- */
 
 static void
@@ -424,7 +411,7 @@ kinds_of_files(void **state)
 	(void)state;
 	run_quiet();
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		size_t before = open_descriptors();
+		size_t before = open_files();
 		int fd = make_fd(rows[i].kind);
 
 		if (rows[i].taken)
@@ -437,7 +424,7 @@ kinds_of_files(void **state)
 		else
 			expect(p, "R:-1000 |not a regular file");
 		close(fd);
-		assert_int_equal(open_descriptors(), before);
+		assert_int_equal(open_files(), before);
 		assert_string_equal(box_get("system global", "", "hostname"), rows[i].taken ? "restored" : "old");
 	}
 }
@@ -478,7 +465,7 @@ descriptors_do_not_pile_up(void **state)
 
 	(void)state;
 	run_quiet();
-	before = open_descriptors();
+	before = open_files();
 	for (size_t i = 0; i < 8; i++)
 		fds[i] = make_fd("memfd");
 	for (size_t count = 1; count <= 8; count++) {
@@ -489,10 +476,10 @@ descriptors_do_not_pile_up(void **state)
 	}
 	for (size_t i = 0; i < 8; i++)
 		close(fds[i]);
-	assert_in_range(open_descriptors(), before, before + 1); /* one waits for its piece */
+	assert_in_range(open_files(), before, before + 1); /* one waits for its piece */
 	leave(p);
 	run_quiet();
-	assert_int_equal(open_descriptors(), before - 2);
+	assert_int_equal(open_files(), before - 2);
 }
 
 /* --- many and slow ------------------------------------------------------------------------------------------------ */
@@ -675,7 +662,7 @@ cancelling(void **state)
 
 	(void)state;
 	run_quiet();
-	before = open_descriptors();
+	before = open_files();
 	say(p, CONTROL_CANCEL, "", 0); /* nothing runs */
 	expect(p, "");
 	command(p, 0, "execute update-now");
@@ -695,7 +682,7 @@ cancelling(void **state)
 		p = join(0);
 	}
 	run_quiet();
-	assert_int_equal(open_descriptors(), before);
+	assert_int_equal(open_files(), before);
 	command(p, 0, "execute update-now");
 	run_quiet();
 	say(p, CONTROL_ANSWER, "y", 1);
@@ -707,7 +694,7 @@ cancelling(void **state)
 static void
 clients_that_go(void **state)
 {
-	size_t before = open_descriptors();
+	size_t before = open_files();
 	struct peer *p;
 
 	(void)state;
@@ -724,7 +711,7 @@ clients_that_go(void **state)
 			run_quiet();
 		leave(p);
 		run_quiet();
-		assert_int_equal(open_descriptors(), before);
+		assert_int_equal(open_files(), before);
 	}
 	/* the socket closes with clients still there */
 	join(0);

@@ -8,7 +8,6 @@
 
 #include <arpa/inet.h>
 #include <cmocka.h>
-#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -25,6 +24,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "test/unit/open_files.h"
 
 enum { BLOCK = 512, FILE_BYTES = 20 * BLOCK + 17, GIVE_UP_MS = 60 * 1000 };
 
@@ -42,18 +42,6 @@ struct world {
 	uint8_t got[FILE_BYTES + 1];
 	ssize_t got_len;
 };
-
-static int
-open_files(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
 
 static uint8_t
 byte_at(size_t i)

@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -26,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "test/unit/open_files.h"
 
 enum { NONE = -1, NOT_ENTERED = 255, PATH = 128 };
 
@@ -118,18 +118,6 @@ teardown(void **state)
 	kernel.broken = NONE;
 	snprintf(line, sizeof(line), "rm -rf '%s'", folder);
 	return system(line);
-}
-
-static int
-open_files(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
 }
 
 /* --- what is asked of the kernel ---------------------------------------------------------------------------------- */

@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
 
@@ -19,6 +18,7 @@
 #include "test/unit/netns_fixture.h"
 #include "test/unit/rollback_fixture.h"
 #include "test/unit/turn.h"
+#include "test/unit/open_files.h"
 
 enum { TYPE_A = 1, TYPE_AAAA = 28, NXDOMAIN = 3, SERVFAIL = 2 };
 
@@ -190,19 +190,6 @@ is_asked(void)
 	return w.asked > 0;
 }
 
-static size_t
-open_descriptors(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	size_t n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
-
 static void
 names(void **state)
 {
@@ -230,7 +217,7 @@ names(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		size_t before = open_descriptors();
+		size_t before = open_files();
 		char text[ADDR_TEXT];
 
 		ask(rows[i].name);
@@ -248,7 +235,7 @@ names(void **state)
 		}
 		if (rows[i].why && (!w.why.text[0] || !strcasestr(w.why.text, rows[i].why)))
 			fail_msg("%s: \"%s\"", rows[i].what, w.why.text);
-		assert_int_equal(open_descriptors(), before); /* a resolver costs nothing when idle */
+		assert_int_equal(open_files(), before); /* a resolver costs nothing when idle */
 	}
 }
 
@@ -284,7 +271,7 @@ static void
 cancelled(void **state)
 {
 	static const char *const asked[] = {"v4.test", "silent.test", "garbage.test", "192.0.2.9", "no.test"};
-	size_t before = open_descriptors();
+	size_t before = open_files();
 
 	(void)state;
 	resolve_cancel(NULL);
@@ -294,7 +281,7 @@ cancelled(void **state)
 		w.query = NULL;
 		turn_quiet(w.loop);
 		assert_int_equal(w.answers, 0);
-		assert_int_equal(open_descriptors(), before);
+		assert_int_equal(open_files(), before);
 	}
 	ask("silent.test");
 	w.asked = 0;
@@ -304,7 +291,7 @@ cancelled(void **state)
 	w.query = NULL;
 	turn_quiet(w.loop);
 	assert_int_equal(w.answers, 0);
-	assert_int_equal(open_descriptors(), before);
+	assert_int_equal(open_files(), before);
 }
 
 int

@@ -42,7 +42,7 @@ run_check(const struct anchor_check *check)
 	struct pkg_checked found = {0};
 	struct pkg_check *c = NULL;
 	struct err e = ERR_NONE;
-	size_t files = box_open_files();
+	size_t files = open_files();
 
 	assert_int_equal(pkg_check_new(box.store, check, NULL, &c, &e), 0);
 	while (pkg_check_step(c))
@@ -51,7 +51,7 @@ run_check(const struct anchor_check *check)
 	found = *pkg_check_at(c, 0);
 	assert_null(pkg_check_at(c, 1));
 	pkg_check_free(c);
-	assert_int_equal(box_open_files(), files);
+	assert_int_equal(open_files(), files);
 	return found;
 }
 

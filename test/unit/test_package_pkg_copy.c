@@ -51,11 +51,11 @@ import(enum level level, struct box_script *s, struct pkg_result *out, struct er
 	struct pkg_copy copies[FORMAT_OBJECTS_MAX];
 	struct pkg_job *job = NULL;
 	const struct pkg_result *r;
-	size_t n = 0, files = box_open_files();
+	size_t n = 0, files = open_files();
 	int rc = pkg_copy_open(fixture_path("copies"), copies, &n, e);
 
 	if (rc) {
-		assert_int_equal(box_open_files(), files);
+		assert_int_equal(open_files(), files);
 		return rc;
 	}
 	assert_int_equal(pkg_job_new_copies(&p, copies, n, &job, e), 0);
@@ -65,7 +65,7 @@ import(enum level level, struct box_script *s, struct pkg_result *out, struct er
 	if (r->count && r->objects[0].why.code)
 		*e = r->objects[0].why;
 	pkg_job_free(job);
-	assert_int_equal(box_open_files(), files);
+	assert_int_equal(open_files(), files);
 	return 0;
 }
 

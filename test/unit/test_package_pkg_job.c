@@ -138,7 +138,7 @@ check_hostile(const char *name, const char *check, const char *words, enum updat
 	struct pkg_object_result o = {0};
 	struct pkg_result r = {0};
 	char file[128], *before = box_picture(), *after;
-	size_t files = box_open_files();
+	size_t files = open_files();
 
 	box_hush();
 	snprintf(file, sizeof(file), "all/%s.pkg", name);
@@ -152,7 +152,7 @@ check_hostile(const char *name, const char *check, const char *words, enum updat
 	assert_true(box_event("0100041009 0 ") || box_event("0100053461 2 "));
 	assert_true(box_event(way == UPDATE_MANUAL ? "0100032231 3 " : "0100041001 0 "));
 	assert_true(box_event(words));
-	assert_int_equal(box_open_files(), files);
+	assert_int_equal(open_files(), files);
 	free(before);
 	free(after);
 }
@@ -434,10 +434,10 @@ test_broken_off_anywhere(void **state)
 
 		assert_int_equal(box_open(), 0);
 		install_first("idsdb", "19.00005");
-		files = box_open_files();
+		files = open_files();
 		p = box_params(UPDATE_MANUAL, LEVEL_1);
 		done = !box_update(&p, box_package(objects, 2), &s, &r, NULL);
-		assert_int_equal(box_open_files(), files);
+		assert_int_equal(open_files(), files);
 		v = box_version("idsdb");
 		assert_true(!strcmp(v, "19.00005") || !strcmp(v, "19.00006"));
 		assert_int_equal(pkg_status_of(box.status, types_called("idsdb"))->updated_s, BOX_NOW);
@@ -463,7 +463,7 @@ test_one_at_a_time(void **state)
 	(void)state;
 	assert_int_equal(box_open(), 0);
 	assert_int_equal(pkg_store_open(box.folder, &other, &e), 0);
-	files = box_open_files();
+	files = open_files();
 	p = box_params(UPDATE_MANUAL, LEVEL_0);
 	assert_int_equal(pkg_job_new(&p, box_package(&o, 1), &first, &e), 0);
 	assert_int_equal(pkg_job_new(&p, box_package(&o, 1), &second, &e), -EBUSY);
@@ -471,7 +471,7 @@ test_one_at_a_time(void **state)
 	assert_int_equal(pkg_job_new(&p, box_package(&o, 1), &second, &e), -EBUSY);
 	assert_non_null(strstr(e.text, "another update is under way"));
 	pkg_job_free(first);
-	assert_int_equal(box_open_files(), files);
+	assert_int_equal(open_files(), files);
 	assert_int_equal(pkg_job_new(&p, box_package(&o, 1), &second, &e), 0);
 	pkg_job_free(second);
 	pkg_store_free(other);
