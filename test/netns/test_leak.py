@@ -62,8 +62,8 @@ class Capture:
         poll(lambda: "listening" in self.process.text(), 10, "the capture to begin")
 
     def packets(self):
-        """(interface, direction, bytes) so far."""
-        rows = [line.split() for line in self.process.text().splitlines()[1:] if line.count(" ") == 2]
+        """(interface, direction, bytes) so far; a line whose end is still being written is not there yet."""
+        rows = [line.split() for line in self.process.text().rpartition("\n")[0].splitlines()[1:]]
         return [(device, way, bytes.fromhex(text)) for device, way, text in rows]
 
     def marked(self, text, but=()):
