@@ -15,6 +15,8 @@
 enum {
 	DROPS_A_TURN = 64, /* then the others get their turn */
 	RETRY_MS = 5000,
+	WAIT_MS = 5,        /* so long for the session, and the line or the manager is what is slow, not we */
+	QUEUE_MS = 1000,    /* without such a wait, and the queue is long again */
 };
 
 static void on_tun(void *ctx, uint32_t events);
@@ -96,12 +98,51 @@ move_packets(struct agent *a)
 	return rc;
 }
 
+/* A long queue keeps what comes while we are kept from a processor. Before a slow line it would only make everything
+ * late: 256 packets are three seconds of one Mbit/s. */
+static void
+shorten_queue(struct agent *a, mono_t now)
+{
+	a->tun_waited = now;
+	tun_set_queue(a->tun, TUN_QUEUE_SHORT);
+	loop_timer_at(a->tun_queue, mono_in(now, QUEUE_MS));
+}
+
+static void
+on_tun_queue(void *ctx)
+{
+	struct agent *a = ctx;
+	mono_t now = clock_mono(), rested = mono_in(a->tun_waited, QUEUE_MS);
+
+	if (a->tun_held.ms != MONO_NEVER.ms || !mono_due(rested, now))
+		loop_timer_at(a->tun_queue, mono_in(now, QUEUE_MS));
+	else
+		tun_set_queue(a->tun, TUN_QUEUE_LONG);
+}
+
+/* The session takes packets, or takes none for now. */
+static void
+note_wait(struct agent *a, bool held)
+{
+	mono_t now;
+
+	if (held == (a->tun_held.ms != MONO_NEVER.ms))
+		return;
+	now = clock_mono();
+	if (!held && mono_due(mono_in(a->tun_held, WAIT_MS), now))
+		shorten_queue(a, now);
+	a->tun_held = held ? now : MONO_NEVER;
+}
+
 static void
 on_tun(void *ctx, uint32_t events)
 {
 	struct agent *a = ctx;
-	int rc = move_packets(a);
+	int rc;
 
+	note_wait(a, false);
+	rc = move_packets(a);
+	note_wait(a, rc == -ENOBUFS);
 	if (rc == -ENODEV || (events & EPOLLERR))
 		make_again(a);
 	else
@@ -167,8 +208,10 @@ on_tun_timer(void *ctx)
 void
 agent_open_tunnel(struct agent *a)
 {
+	a->tun_held = MONO_NEVER;
+	a->tun_queue = loop_timer_new(a->loop, on_tun_queue, a);
 	a->tun_timer = loop_timer_new(a->loop, on_tun_timer, a);
-	if (a->tun_timer)
+	if (a->tun_timer && a->tun_queue)
 		make_tunnel(a);
 }
 
@@ -179,7 +222,8 @@ agent_close_tunnel(struct agent *a)
 	tun_free(a->tun);
 	a->tun = NULL;
 	loop_timer_free(a->tun_timer);
-	a->tun_timer = NULL;
+	loop_timer_free(a->tun_queue);
+	a->tun_timer = a->tun_queue = NULL;
 }
 
 /* While there is no device the timer sees to it, not each packet. */

@@ -29,9 +29,6 @@ enum {
 	DROPS_A_READ = 64, /* packets one tun_read() drops before it lets the loop serve others */
 	MTU_MIN = 68,      /* RFC 791 */
 	MTU_MAX = 65535,
-	/* packets the kernel keeps for us: with 500, the usual number, the last one waits 15 ms at full load, with 4 a
-	 * tenth of the throughput is gone */
-	QUEUE_LEN = 32,
 	HEADER = sizeof(struct virtio_net_hdr),
 	PACKET_MAX = 65536,
 };
@@ -41,6 +38,7 @@ struct tun {
 	char name[IFNAMSIZ];
 	unsigned mtu;            /* as configured */
 	unsigned mtu_now;        /* of the device when it was last looked at */
+	int queue;               /* packets the kernel keeps for us */
 	int ns_fd;               /* -1: not open */
 	int fd;                  /* -1: no device */
 	int control_fd;          /* a socket in the namespace, to ask for the device's MTU; -1: none */
@@ -63,18 +61,25 @@ name_device(const struct tun *t, struct ifreq *r)
 }
 
 static int
-open_control(struct tun *t, struct err *e)
+set_queue(const struct tun *t, int packets)
 {
 	struct ifreq r;
+
+	name_device(t, &r);
+	r.ifr_qlen = packets;
+	return ioctl(t->control_fd, SIOCSIFTXQLEN, &r) ? -errno : 0;
+}
+
+static int
+open_control(struct tun *t, struct err *e)
+{
+	int rc;
 
 	t->control_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (t->control_fd < 0)
 		return err_sys(e, -errno, "socket in namespace %s", t->netns);
-	name_device(t, &r);
-	r.ifr_qlen = QUEUE_LEN;
-	if (ioctl(t->control_fd, SIOCSIFTXQLEN, &r))
-		return err_sys(e, -errno, "queue length of device %s", t->name);
-	return 0;
+	rc = set_queue(t, t->queue);
+	return rc ? err_sys(e, rc, "queue length of device %s", t->name) : 0;
 }
 
 /* Somebody else may have changed it. Asked when it matters, for a SYN or a packet that looks too large: nobody has to
@@ -204,6 +209,7 @@ tun_new(const struct tun_config *c, struct tun **out, struct err *e)
 		return err_sys(e, -ENOMEM, "tunnel device %s", c->name);
 	t->fd = t->ns_fd = t->control_fd = -1;
 	t->mtu = c->mtu;
+	t->queue = TUN_QUEUE_LONG;
 	forget_packets(t);
 	t->netns = strdup(c->netns);
 	t->in = malloc(HEADER + PACKET_MAX);
@@ -398,6 +404,20 @@ int
 tun_netns_fd(const struct tun *t)
 {
 	return t->ns_fd;
+}
+
+void
+tun_set_queue(struct tun *t, int packets)
+{
+	int rc = 0;
+
+	if (packets == t->queue)
+		return;
+	t->queue = packets;
+	if (t->fd >= 0)
+		rc = set_queue(t, packets);
+	if (rc && rc != -ENODEV)
+		log_debug(DBG_ERROR, "[tunnel] queue length of device %s: %s", t->name, strerror(-rc));
 }
 
 size_t

@@ -44,6 +44,11 @@ int tun_netns_fd(const struct tun *t);
  * tun_read() would give next. */
 size_t tun_largest(const struct tun *t);
 
+/* How many packets, each perhaps one of 64 kB, the kernel keeps for tun_read(): TUN_QUEUE_LONG from the beginning. Made
+ * shorter, the queue drops what is beyond. A device that is not there gets it from tun_recreate(). */
+enum { TUN_QUEUE_LONG = 256, TUN_QUEUE_SHORT = 32 };
+void tun_set_queue(struct tun *t, int packets);
+
 /* Gives one packet of the device's that passes packet_check(): *len > 0. The kernel's large packets come out in pieces
  * with their checksums, one with each call, SYNs with a segment size that fits the device. Packets that do not pass are
  * dropped and counted, a bounded number in one call. -EAGAIN: none waits, or the bound was reached and the descriptor

@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCH = 32, PACKET_MAX = 9000, IP_UDP_HEADERS = 28, FLOWS_MAX = 64, STREAM_CHUNK = 128 * 1024 };
+enum { STEP_NS = 200000, BATCH = 32, PACKET_MAX = 9000, IP_UDP_HEADERS = 28, FLOWS_MAX = 64, STREAM_CHUNK = 128 * 1024 };
 
 /* At the beginning of every datagram. */
 struct mark {
@@ -77,11 +77,25 @@ open_socket(int type, const char *address, const char *port, bool connects)
 
 /* --- datagrams ---------------------------------------------------------------------------------------------------- */
 
-/* How many may have been sent by now. */
-static uint64_t
-allowed(double began, long rate)
+/* The rate, kept over every step of STEP_NS and not in the mean alone: who was kept from a processor does not make up
+ * for it in a burst, which would be another load. */
+struct pace {
+	double rate; /* packets a second; 0: as many as go */
+	double last; /* when `due` was right */
+	double due;  /* packets that may be sent */
+};
+
+static unsigned
+may_send(struct pace *p)
 {
-	return rate ? (uint64_t)((now_s() - began) * (double)rate) + 1 : UINT64_MAX;
+	double now = now_s(), most = 1 + 2 * p->rate * STEP_NS / 1e9;
+
+	if (!p->rate)
+		return BATCH;
+	p->due += (now - p->last) * p->rate;
+	p->due = p->due < most ? p->due : most;
+	p->last = now;
+	return p->due < BATCH ? (unsigned)p->due : BATCH;
 }
 
 static int
@@ -96,13 +110,13 @@ udp_send(char *argv[])
 	struct iovec v[BATCH];
 	uint64_t sent = 0;
 	double began = now_s();
+	struct pace pace = {(double)rate, began, 0};
 
 	while (now_s() - began < (double)seconds) {
-		uint64_t may = allowed(began, rate);
-		unsigned n = 0;
+		unsigned n = 0, may = may_send(&pace);
 		int rc;
 
-		for (; n < BATCH && sent + n < may; n++) {
+		for (; n < may; n++) {
 			struct mark mark = {(uint32_t)((sent + n) % (uint64_t)flows), 0,
 					    (sent + n) / (uint64_t)flows + 1};
 
@@ -112,10 +126,12 @@ udp_send(char *argv[])
 			messages[n].msg_hdr.msg_iovlen = 1;
 		}
 		rc = n ? sendmmsg(fd, messages, n, 0) : 0;
-		if (rc > 0)
+		if (rc > 0) {
 			sent += (uint64_t)rc;
-		else if (!n || errno == ENOBUFS || errno == EAGAIN)
-			nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+			pace.due -= rc;
+		} else if (!n || errno == ENOBUFS || errno == EAGAIN) {
+			nanosleep(&(struct timespec){.tv_nsec = STEP_NS}, NULL);
+		}
 		else
 			die("sending");
 	}

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import signal
 import time
 
 import pytest
@@ -102,6 +103,23 @@ def test_device_deleted_under_load(lab, way):
     sent, came = flow.finish()
     assert came == sent
     assert len(manager.sessions()) == 1
+
+
+def test_queue_is_short_while_the_line_is_slow(lab):
+    """The device's queue is long for bursts, but not while the agent waits for the manager, when it would only delay."""
+    def queue():
+        return json.loads(lab.isolated_ns.ip("-j", "link", "show", "fgfm0").stdout)[0]["txqlen"]
+
+    manager, _agent = tunnel(lab)
+    assert queue() == 256
+    flow = Flow(lab, UP, "tcp", 48)
+    manager.process.signal(signal.SIGSTOP)
+    time.sleep(0.3)
+    manager.process.signal(signal.SIGCONT)
+    poll(lambda: queue() == 32, 5, "a short queue")
+    sent, came = flow.finish()
+    assert came == sent
+    poll(lambda: queue() == 256, 10, "a long queue again")
 
 
 def test_messages_pass_a_full_tunnel(lab):

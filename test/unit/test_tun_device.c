@@ -183,7 +183,7 @@ fresh_device(void **state)
 	assert_int_equal(fcntl(tun_fd(tun), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 	assert_string_equal(inside("ip -br link show dev " DEV " | grep -c 'POINTOPOINT.*UP'"), "1");
 	assert_string_equal(inside("ip link show dev " DEV " | grep -o 'mtu 1400'"), "mtu 1400");
-	assert_string_equal(inside("ip link show dev " DEV " | grep -o 'qlen 32'"), "qlen 32");
+	assert_string_equal(inside("ip link show dev " DEV " | grep -o 'qlen 256'"), "qlen 256");
 	assert_string_equal(inside("ip link | grep -c '^[0-9]'"), "2");
 	assert_string_equal(inside("ip addr show dev " DEV " | grep inet"), "");
 	assert_string_equal(inside("ip route; ip -6 route"), "");
@@ -494,7 +494,6 @@ dropped_from_device(void **state)
 	(void)state;
 	assert_int_equal(set("169.254.0.2", "192.168.48.46", &e), 0);
 	assert_int_equal(fixture_sh("ip -n " NS " addr add 10.9.9.9/32 dev " DEV), 0);
-	assert_int_equal(fixture_sh("ip -n " NS " link set " DEV " txqueuelen 100"), 0);
 	s = udp("10.9.9.9");
 	assert_int_equal(inet_pton(AF_INET, "192.168.48.46", &to.sin_addr), 1);
 	for (int i = 0; i < 100; i++)
@@ -507,6 +506,34 @@ dropped_from_device(void **state)
 	assert_int_equal(c->drops[PACKET_SOURCE][PACKET_FROM_DEVICE], 100);
 	assert_int_equal(c->out_packets, 0);
 	assert_int_equal(calls, 2);
+	close(s);
+}
+
+/* What was asked for is there at once, and in a device made again; what the queue cannot hold is the kernel's to drop. */
+static void
+queue_length(void **state)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
+	struct err e = ERR_NONE;
+	uint8_t pkt[2048];
+	size_t len;
+	int s, waiting = 0;
+
+	(void)state;
+	assert_int_equal(set("169.254.0.2", "192.168.48.46", &e), 0);
+	tun_set_queue(tun, TUN_QUEUE_SHORT);
+	assert_string_equal(inside("ip link show dev " DEV " | grep -o 'qlen 32'"), "qlen 32");
+	s = udp("169.254.0.2");
+	assert_int_equal(inet_pton(AF_INET, "192.168.48.46", &to.sin_addr), 1);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(sendto(s, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)), 1);
+	while (!tun_read(tun, pkt, sizeof(pkt), &len))
+		waiting++;
+	assert_int_equal(waiting, 32);
+	assert_int_equal(fixture_sh("ip -n " NS " link del " DEV), 0);
+	tun_set_queue(tun, TUN_QUEUE_LONG);
+	assert_int_equal(tun_recreate(tun, &e), 0);
+	assert_string_equal(inside("ip link show dev " DEV " | grep -o 'qlen 256'"), "qlen 256");
 	close(s);
 }
 
@@ -907,6 +934,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(packets_both_ways, setup, teardown),
 	    cmocka_unit_test_setup_teardown(dropped_from_manager, setup, teardown),
 	    cmocka_unit_test_setup_teardown(dropped_from_device, setup, teardown),
+	    cmocka_unit_test_setup_teardown(queue_length, setup, teardown),
 	    cmocka_unit_test_setup_teardown(large_packets_are_cut, setup, teardown),
 	    cmocka_unit_test(older_kernels),
 	    cmocka_unit_test_setup_teardown(segments_are_joined, setup, teardown),
