@@ -9,6 +9,7 @@
 enum attr_format {
 	FORMAT_FREE,        /* any text */
 	FORMAT_ADDRESS,     /* IPv4 or IPv6 */
+	FORMAT_LINE,        /* text on one line */
 	FORMAT_FQDN,        /* a name of dots and labels; the first may be "*" */
 	FORMAT_HOST,        /* an address or a name */
 	FORMAT_IPV4_RANGE,  /* A.B.C.D or A.B.C.D-A.B.C.D */

@@ -78,6 +78,10 @@ words_have_one_canonical_form(void **state)
 	    {"host address", FORMAT_HOST, "192.0.2.1", "192.0.2.1"},
 	    {"host address of IPv6", FORMAT_HOST, "2001:DB8:0::1", "2001:db8::1"},
 
+	    {"line feed in a line", FORMAT_LINE, "a\nb", NULL},
+	    {"tabulator at its end", FORMAT_LINE, "a\t", NULL},
+	    {"line", FORMAT_LINE, " B\xc3\xbcro 1 ", " B\xc3\xbcro 1 "},
+
 	    {"range of IPv6", FORMAT_IPV4_RANGE, "2001:db8::1", NULL},
 	    {"addresses the wrong way round", FORMAT_IPV4_RANGE, "10.0.0.9-10.0.0.1", NULL},
 	    {"address without an end", FORMAT_IPV4_RANGE, "10.0.0.9-", NULL},
@@ -142,6 +146,7 @@ formats_have_names(void **state)
 		bool quoted;
 	} cases[] = {
 	    {"text", FORMAT_FREE, true},
+	    {"line", FORMAT_LINE, true},
 	    {"fqdn", FORMAT_FQDN, true},
 	    {"host", FORMAT_HOST, true},
 	    {"ipv4-range", FORMAT_IPV4_RANGE, false},
