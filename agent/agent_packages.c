@@ -190,7 +190,8 @@ agent_packages_cancel(struct agent *a)
 	struct agent_packages *p = a->packages;
 
 	p->watched = false;
-	end_work(p, false);
+	if (p->stage != STAGE_INSTALL || packages_stop(p->run))
+		end_work(p, false);
 }
 
 static void say(struct agent_packages *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -230,6 +230,12 @@ packages_new(struct loop *l, struct pkg_job *job, const struct packages_programs
 	return 0;
 }
 
+bool
+packages_stop(struct packages *p)
+{
+	return pkg_job_stop(p->job);
+}
+
 void
 packages_free(struct packages *p)
 {

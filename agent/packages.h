@@ -61,6 +61,8 @@ struct packages_ops {
 int packages_new(struct loop *l, struct pkg_job *job, const struct packages_programs *programs,
 		 const struct packages_ops *ops, struct packages **out, struct err *e);
 void packages_answer(struct packages *p, bool yes, const uint8_t digest[32]);
+/* As pkg_job_stop(): if it has to go on, `done` follows. */
+bool packages_stop(struct packages *p);
 void packages_free(struct packages *p); /* NULL-safe, at any time: what was begun is undone */
 
 #endif

@@ -468,6 +468,18 @@ validate(struct pkg_job *job)
 	return PKG_RUN;
 }
 
+static void
+decline_rest(struct pkg_job *job)
+{
+	struct err why = ERR_NONE;
+
+	err_set(&why, -ECANCELED, "the update was broken off");
+	for (; job->at < job->count; job->at++) {
+		if (goes_on(&job->results[job->at]))
+			refuse(job, job->at, PKG_REFUSAL_DECLINED, why);
+	}
+}
+
 static enum pkg_step
 step_unpack(struct pkg_job *job)
 {
@@ -475,6 +487,8 @@ step_unpack(struct pkg_job *job)
 	struct item *it;
 	int rc;
 
+	if (job->stopped)
+		decline_rest(job);
 	while (job->at < job->count && !goes_on(&job->results[job->at]))
 		job->at++;
 	if (job->at == job->count)
@@ -809,6 +823,13 @@ pkg_job_new_copies(const struct pkg_job_params *p, const struct pkg_copy *copies
 	if (!rc)
 		*out = job;
 	return rc;
+}
+
+bool
+pkg_job_stop(struct pkg_job *job)
+{
+	job->stopped = true;
+	return job->phase != PHASE_RELOADED && job->phase != PHASE_RELOADED_BEFORE;
 }
 
 void

@@ -55,6 +55,10 @@ int pkg_job_new_copies(const struct pkg_job_params *p, const struct pkg_copy *co
 /* At any time, NULL-safe: what was begun is undone, what was installed stays. */
 void pkg_job_free(struct pkg_job *job);
 
+/* Nobody wants the rest of it. True: it may be freed now. False: a database is being reloaded, and who reads it has to end
+ * up with what is current, so that it goes on until that is over; then the objects left are declined and it is done. */
+bool pkg_job_stop(struct pkg_job *job);
+
 enum pkg_step {
 	PKG_MORE, /* call again */
 	PKG_ASK,  /* pkg_job_question(), then pkg_job_answer() */

@@ -50,6 +50,7 @@ struct pkg_job {
 	struct pkg_question question;
 	char question_text[QUESTION_TEXT];
 	bool answered_yes;
+	bool stopped; /* the objects left are declined */
 	struct pkg_run run;
 	int run_fd; /* owned: the payload, for a program */
 	int ran_rc;

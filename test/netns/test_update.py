@@ -409,6 +409,25 @@ def test_validator_and_hook(box):
     box.refused(box.restore(box.shop.signed("19.00267")), "package.idsdb.validate")
 
 
+def test_cancelled_while_reloading(box):
+    """Who reads the database has the new one then, so that it stays; what would have come after it does not come."""
+    seen, go = box.lab.folder / "seen", box.lab.folder / "go"
+    write_program(box.handlers / "package.idsdb.reload",
+                  f"echo \"$2\" >> {seen}; [ \"$2\" = 19.00264 ] || while [ ! -e {go} ]; do sleep 0.1; done")
+    box.start(faketime=REAL_TIME)
+    assert box.restore(box.shop.signed("19.00264")).returncode == 0
+    terminal = Terminal(box.agent, "--yes", "execute", "restore", "ips", "file", str(box.shop.signed("19.00265")))
+    poll(lambda: seen.read_text().endswith("19.00265\n"), 10, "the database to be reloaded")
+    terminal.signal(signal.SIGKILL)
+    terminal.end()
+    busy = box.restore(box.shop.signed("19.00266"))
+    assert busy.returncode == 1 and "an update is under way" in busy.stderr
+    go.touch()
+    poll(lambda: box.installed()["idsdb"][0] == "19.00265", 10, "the update to be over")
+    assert seen.read_text() == "19.00264\n19.00265\n"
+    assert box.restore(box.shop.signed("19.00266")).returncode == 0
+
+
 # --- fetching ----------------------------------------------------------------------------------------------------------
 
 

@@ -2,7 +2,7 @@
  * fetch, the job and the check, is a script here.
  */
 // wrap: clock_mono epoll_wait clock_wall fetch_start fetch_cancel packages_trust_read packages_new packages_answer
-// wrap: packages_free pkg_job_new pkg_store_current pkg_check_new pkg_check_free pkg_check_step pkg_check_count
+// wrap: packages_stop packages_free pkg_job_new pkg_store_current pkg_check_new pkg_check_free pkg_check_step pkg_check_count
 // wrap: uplink_view session_privileged session_peer_serial trust_list_find
 #include "agent/agent_packages.h"
 
@@ -49,6 +49,7 @@ static struct {
 	mono_t begun;
 	struct settings *settings;
 	bool manager, installed, endless; /* one is connected; something is installed; the check does not end */
+	bool goes_on;                     /* a job that is stopped */
 	int trust_rc;
 	/* what was begun here and is not over */
 	const struct fetch_ops *fetch;
@@ -72,6 +73,7 @@ int __wrap_packages_trust_read(const char *ca, const char *level_file, const str
 int __wrap_packages_new(struct loop *l, struct pkg_job *job, const struct packages_programs *programs,
 			const struct packages_ops *ops, struct packages **out, struct err *e);
 void __wrap_packages_answer(struct packages *p, bool yes, const uint8_t digest[32]);
+bool __wrap_packages_stop(struct packages *p);
 void __wrap_packages_free(struct packages *p);
 int __wrap_pkg_job_new(const struct pkg_job_params *p, int fd, struct pkg_job **out, struct err *e);
 const struct pkg_installed *__wrap_pkg_store_current(const struct pkg_store *s, const struct object_type *kind);
@@ -158,6 +160,13 @@ __wrap_packages_answer(struct packages *p, bool yes, const uint8_t digest[32])
 {
 	(void)p;
 	buf_printf(&t.told, "[answer %s %02x]", yes ? "yes" : "no", digest[0]);
+}
+
+bool
+__wrap_packages_stop(struct packages *p)
+{
+	(void)p;
+	return !t.goes_on;
 }
 
 void
@@ -749,6 +758,29 @@ questions_of_the_job(void **state)
 	end();
 }
 
+/* A database is being reloaded: nobody is told any more, and nothing else begins before its end. */
+static void
+stopped_job_goes_on(void **state)
+{
+	const struct pkg_result r = {.count = 0, .summary = "1 installed"};
+
+	(void)state;
+	begin(SERVERS);
+	begin_install();
+	t.goes_on = true;
+	agent_packages_cancel(&t.agent);
+	assert_non_null(t.run);
+	for (size_t i = 0; i < ORDERS; i++)
+		expect_conflict(orders[i].what, orders[i].give);
+	t.run->progress(t.run->ctx, 1, 2);
+	t.run->done(t.run->ctx, &r);
+	assert_null(t.run);
+	assert_string_equal(told(), "");
+	assert_int_equal(update(NULL), CLI_OK);
+	agent_packages_cancel(&t.agent);
+	end();
+}
+
 static void
 orders_that_cannot_begin(void **state)
 {
@@ -784,6 +816,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(nobody_answers, setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(results_are_told_once, setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(questions_of_the_job, setup, fixture_teardown),
+	    cmocka_unit_test_setup_teardown(stopped_job_goes_on, setup, fixture_teardown),
 	};
 
 	log_open("test", true, false);

@@ -450,6 +450,61 @@ test_broken_off_anywhere(void **state)
 	assert_string_equal(box_version("geoip"), "19.00006");
 }
 
+/* While a database is being reloaded it goes on, to whichever of the two is then current, and ends. */
+static void
+test_stopped(void **state)
+{
+	static const struct {
+		const char *what;
+		int reload_rc;
+		enum pkg_program at;
+		bool at_once;
+		unsigned reloaded;
+		const char *after;
+	} cases[] = {
+	    {"while it validates", 0, PKG_VALIDATE, true, 0, "19.00005"},
+	    {"while it reloads", 0, PKG_RELOAD, false, 1, "19.00006"},
+	    {"while it reloads in vain", 1, PKG_RELOAD, false, 2, "19.00005"},
+	};
+	struct box_object objects[] = {{.name = "idsdb", .version = "19.00006"},
+				       {.name = "geoip", .version = "19.00006"}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct box_script s = {.reload_rc = cases[i].reload_rc};
+		const struct pkg_result *r;
+		struct pkg_job_params p;
+		struct pkg_job *job = NULL;
+		struct err e = ERR_NONE;
+		bool at_once;
+
+		print_message("  %s\n", cases[i].what);
+		assert_int_equal(box_open(), 0);
+		install_first("idsdb", "19.00005");
+		p = box_params(UPDATE_MANUAL, LEVEL_0);
+		assert_int_equal(pkg_job_new(&p, box_package(objects, 2), &job, &e), 0);
+		while (pkg_job_step(job) != PKG_RUN || pkg_job_run(job)->what != cases[i].at) {
+			if (pkg_job_run(job))
+				pkg_job_ran(job, 0, NULL);
+		}
+		at_once = pkg_job_stop(job);
+		assert_int_equal(at_once, cases[i].at_once);
+		if (!at_once) {
+			box_execute(job, &s);
+			r = box_run(job, &s);
+			assert_int_equal(r->code, PKG_CODE_FAILED);
+			assert_int_equal(r->objects[1].refusal, PKG_REFUSAL_DECLINED);
+			assert_string_equal(r->objects[1].why.text, "the update was broken off");
+			assert_string_equal(s.loaded, cases[i].after);
+		}
+		assert_int_equal(s.reloaded, cases[i].reloaded);
+		pkg_job_free(job);
+		assert_string_equal(box_version("idsdb"), cases[i].after);
+		assert_string_equal(box_version("geoip"), "none");
+		assert_int_equal(box_count(".staging"), 0);
+	}
+}
+
 static void
 test_one_at_a_time(void **state)
 {
@@ -679,6 +734,7 @@ main(void)
 	    cmocka_unit_test(test_programs),
 	    cmocka_unit_test(test_descriptor_of_a_validator),
 	    cmocka_unit_test(test_broken_off_anywhere),
+	    cmocka_unit_test(test_stopped),
 	    cmocka_unit_test(test_one_at_a_time),
 	    cmocka_unit_test(test_what_others_have_installed),
 	    cmocka_unit_test(test_contract),
