@@ -170,18 +170,25 @@ end_work(struct agent_packages *p, bool ok)
 	malloc_trim(0); /* a job's buffers, and what a library held for it */
 }
 
+/* `again`: another try may find something else. */
 static void
-finish(struct agent_packages *p, int code, const char *reason)
+conclude(struct agent_packages *p, int code, const char *reason, bool again)
 {
 	const struct packages_watch w = p->watch;
 	bool watched = p->watched;
 
 	p->watched = false;
-	end_work(p, code == CLI_OK);
+	end_work(p, !again);
 	if (watched)
 		w.done(w.ctx, code, reason);
 	else if (code != CLI_OK)
 		log_debug(DBG_PACKAGE | DBG_ERROR, "[package] %s", reason);
+}
+
+static void
+finish(struct agent_packages *p, int code, const char *reason)
+{
+	conclude(p, code, reason, code != CLI_OK);
 }
 
 void
@@ -258,6 +265,18 @@ tell_refusals(struct agent_packages *p, const struct pkg_result *r)
 	}
 }
 
+/* What came may have been damaged on its way, or the trouble is our own. What was refused for what it is would be
+ * refused again. */
+static bool
+may_go_better(const struct pkg_result *r)
+{
+	bool may = r->why.code != 0;
+
+	for (size_t i = 0; i < r->count; i++)
+		may |= r->objects[i].refusal == PKG_REFUSAL_DAMAGED || r->objects[i].refusal == PKG_REFUSAL_TROUBLE;
+	return may;
+}
+
 static void
 on_job_done(void *ctx, const struct pkg_result *r)
 {
@@ -268,7 +287,7 @@ on_job_done(void *ctx, const struct pkg_result *r)
 	snprintf(reason, sizeof(reason), "%s%s%s", r->summary, r->why.code ? ": " : "", r->why.code ? r->why.text : "");
 	if (!r->code)
 		say(p, "%s\n", reason);
-	finish(p, r->code ? CLI_REFUSED : CLI_OK, reason);
+	conclude(p, r->code ? CLI_REFUSED : CLI_OK, reason, may_go_better(r));
 }
 
 static struct pkg_job_params

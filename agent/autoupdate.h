@@ -2,8 +2,8 @@
  * word that there is something newer (update.h says how often that counts). No socket, no clock.
  *
  * At most one update runs at a time, whoever began it. What becomes due meanwhile waits; what becomes due twice is done
- * once. One that fails is tried again a few times, then waits for its next turn; one that was missed, because the box
- * was off, is made up for. Times of day are local time; a clock that is set while a deadline runs moves the deadline.
+ * once. One that may go better is tried again a few times, then waits for its next turn; one that was missed, because
+ * the box was off, is made up for. Times of day are local time; a clock that is set while a deadline runs moves the deadline.
  */
 #ifndef AGENT_AUTOUPDATE_H
 #define AGENT_AUTOUPDATE_H
@@ -75,7 +75,7 @@ enum autoupdate_why autoupdate_take(struct autoupdate *a, mono_t now, wall_t wal
 /* An operator's update begins: false when one runs already. */
 bool autoupdate_begin(struct autoupdate *a);
 
-/* The one that runs is over. Only an automatic one that failed is tried again. */
+/* The one that runs is over; not `ok`: another try may go better. Only an automatic one has it. */
 void autoupdate_done(struct autoupdate *a, bool ok, mono_t now);
 
 const char *autoupdate_why_name(enum autoupdate_why w); /* "schedule", "notice", "retry" */

@@ -758,6 +758,46 @@ questions_of_the_job(void **state)
 	end();
 }
 
+/* By itself it is fetched again only if that may help. */
+static void
+what_is_tried_again(void **state)
+{
+	static const struct {
+		const char *what;
+		enum pkg_refusal refusal;
+		int unreadable;
+		int fetches;
+	} cases[] = {
+	    {"all is well", PKG_REFUSAL_NONE, 0, 1},
+	    {"a bad signature", PKG_REFUSAL_SIGNATURE, 0, 1},
+	    {"a validator said no", PKG_REFUSAL_VALIDATOR, 0, 1},
+	    {"a wrong sum", PKG_REFUSAL_DAMAGED, 0, 2},
+	    {"a full disk", PKG_REFUSAL_TROUBLE, 0, 2},
+	    {"no package at all", PKG_REFUSAL_NONE, -EBADMSG, 2},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const struct pkg_object_result o = {.name = "idsdb", .refusal = cases[i].refusal};
+		const struct pkg_result r = {.code = cases[i].refusal || cases[i].unreadable ? PKG_CODE_FAILED : 0,
+					     .why = {.code = cases[i].unreadable},
+					     .count = 1,
+					     .objects = &o};
+
+		begin(SERVERS);
+		agent_packages_notice(&t.agent);
+		turn_quiet(box.loop);
+		fetched(0, open("/dev/null", O_RDONLY | O_CLOEXEC), "");
+		t.run->done(t.run->ctx, &r);
+		turn_forward(box.loop, 60 * MINUTE_MS);
+		if (t.fetches != cases[i].fetches)
+			fail_msg("%s: %d fetches", cases[i].what, t.fetches);
+		if (t.fetch)
+			fetched(0, -1, "");
+		end();
+	}
+}
+
 /* A database is being reloaded: nobody is told any more, and nothing else begins before its end. */
 static void
 stopped_job_goes_on(void **state)
@@ -816,6 +856,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(nobody_answers, setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(results_are_told_once, setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(questions_of_the_job, setup, fixture_teardown),
+	    cmocka_unit_test_setup_teardown(what_is_tried_again, setup, fixture_teardown),
 	    cmocka_unit_test_setup_teardown(stopped_job_goes_on, setup, fixture_teardown),
 	};
 
