@@ -12,16 +12,21 @@
 /* The library keeps numbers as doubles: a whole number beyond this may be another one than was written. */
 #define JSON_WHOLE_MAX 9007199254740991.0
 
-/* Depth is checked before parsing: the library's own limit is 1,000 and its parser recurses. */
+/* What the library takes and we do not. Depth is checked before parsing: its own limit is 1,000 and its parser
+ * recurses. */
 static int
-check_depth(const char *text, size_t len, struct err *e)
+check_bytes(const char *text, size_t len, struct err *e)
 {
 	bool quoted = false;
 	int depth = 0;
 
 	for (size_t i = 0; i < len; i++) {
 		char c = text[i];
+		size_t span = text_utf8(text + i, len - i);
 
+		if (!span)
+			return err_set(e, -EINVAL, "JSON: not UTF-8 at offset %zu", i);
+		i += span - 1;
 		if (c == '\0')
 			return err_set(e, -EINVAL, "JSON: NUL byte at offset %zu", i);
 		if (quoted) {
@@ -96,7 +101,7 @@ json_parse(const char *text, size_t len, struct err *e)
 	const char *end = NULL;
 	cJSON *root;
 
-	if (check_depth(text, len, e))
+	if (check_bytes(text, len, e))
 		return NULL;
 	root = cJSON_ParseWithLengthOpts(text, len, &end, 0);
 	if (!root) {
@@ -288,10 +293,26 @@ json_add(struct cJSON *parent, const char *key, struct cJSON *child)
 	attach(parent, key, child);
 }
 
+/* Text that was cut to fit, or never was any. */
+static cJSON *
+new_text(const char *text)
+{
+	cJSON *new = cJSON_CreateString(text);
+	size_t span;
+
+	for (char *p = new ? new->valuestring : NULL; p &&*p; p += span) {
+		span = text_utf8(p, TEXT_UTF8_MAX);
+		if (!span)
+			*p = '?';
+		span = span ? span : 1;
+	}
+	return new;
+}
+
 void
 json_add_str(struct cJSON *parent, const char *key, const char *text)
 {
-	json_add(parent, key, text ? cJSON_CreateString(text) : cJSON_CreateNull());
+	json_add(parent, key, text ? new_text(text) : cJSON_CreateNull());
 }
 
 void

@@ -1,7 +1,7 @@
 /* json: thin strict helpers over cJSON, so that cJSON is named in few files.
  *
- * Reading is strict: a length and a depth bound, no duplicate keys, nothing after the value, integers that are
- * integers, of at most 53 bits. `struct cJSON` is the library's; a value is owned by its parent, the root by whoever
+ * Reading is strict: a length and a depth bound, valid UTF-8 (RFC 8259, 8.1), no duplicate keys, nothing after the
+ * value, integers that are integers, of at most 53 bits. `struct cJSON` is the library's; a value is owned by its parent, the root by whoever
  * holds it.
  */
 #ifndef BASE_JSON_H
@@ -44,7 +44,7 @@ bool json_is_array(const struct cJSON *value);
 bool json_is_null(const struct cJSON *value);
 
 /* Building. New members are owned by `parent`. Memory running out drops the member: output then lacks a key. With an
- * array as parent `key` is NULL. NULL text becomes null. */
+ * array as parent `key` is NULL. NULL text becomes null, a byte that is not UTF-8's a question mark. */
 struct cJSON *json_new_object(void);
 struct cJSON *json_new_array(void);
 void json_add_str(struct cJSON *parent, const char *key, const char *text);

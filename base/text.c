@@ -70,6 +70,35 @@ text_escape(char *dst, size_t size, const void *src, size_t len)
 	return dst;
 }
 
+size_t
+text_utf8(const char *p, size_t len)
+{
+	static const struct {
+		unsigned char first, last, low, high; /* of the first byte, of the second */
+		size_t span;
+	} forms[] = {
+	    {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
+	    {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4},
+	    {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+	};
+	const unsigned char *u = (const unsigned char *)p;
+
+	if (len && *u < 0x80)
+		return 1;
+	for (size_t i = 0; len > 1 && i < sizeof(forms) / sizeof(forms[0]); i++) {
+		size_t k = 2;
+
+		if (*u < forms[i].first || *u > forms[i].last)
+			continue;
+		if (forms[i].span > len || u[1] < forms[i].low || u[1] > forms[i].high)
+			return 0;
+		while (k < forms[i].span && u[k] >= 0x80 && u[k] <= 0xbf)
+			k++;
+		return k == forms[i].span ? k : 0;
+	}
+	return 0;
+}
+
 int
 text_u64(const char *s, uint64_t max, uint64_t *out)
 {

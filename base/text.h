@@ -17,6 +17,11 @@ int text_copy(char *dst, size_t size, const char *src);
  */
 char *text_escape(char *dst, size_t size, const void *src, size_t len);
 
+/* Bytes of the character that begins at `p`, 1…4, if it is one of valid UTF-8 (RFC 3629: no overlong forms, no
+ * surrogates) within `len` bytes; otherwise 0. Text that ends with NUL may be said to be longer than it is. */
+enum { TEXT_UTF8_MAX = 4 };
+size_t text_utf8(const char *p, size_t len);
+
 /* Strict decimal: digits only, no sign, no spaces, at most `max`. Returns 0 and sets *out, or -EINVAL / -ERANGE. */
 int text_u64(const char *s, uint64_t max, uint64_t *out);
 

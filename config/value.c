@@ -17,49 +17,19 @@
 #include "config/reason.h"
 #include "config/schema.h"
 
-/* How many bytes of valid UTF-8 stand at `p`: 1…4, or 0. No overlong forms, no surrogates. */
-static size_t
-utf8_span(const unsigned char *p)
-{
-	static const struct {
-		unsigned char first, last, low, high; /* of the first byte, of the second */
-		size_t span;
-	} forms[] = {
-	    {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
-	    {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4},
-	    {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-	};
-
-	if (*p < 0x80)
-		return 1;
-	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-		size_t k = 2;
-
-		if (*p < forms[i].first || *p > forms[i].last)
-			continue;
-		if (p[1] < forms[i].low || p[1] > forms[i].high)
-			return 0;
-		while (k < forms[i].span && p[k] >= 0x80 && p[k] <= 0xbf)
-			k++;
-		return k == forms[i].span ? k : 0;
-	}
-	return 0;
-}
-
 /* UTF-8 without control characters; `lines` admits the white ones. What gets past here is printed on terminals and in
  * JSON. */
 static bool
 is_clean(const char *s, bool lines)
 {
-	const unsigned char *p = (const unsigned char *)s;
+	while (*s) {
+		size_t span = text_utf8(s, TEXT_UTF8_MAX);
+		unsigned char c = (unsigned char)*s;
+		bool white = c == '\n' || c == '\r' || c == '\t';
 
-	while (*p) {
-		size_t span = utf8_span(p);
-		bool white = *p == '\n' || *p == '\r' || *p == '\t';
-
-		if (!span || *p == 0x7f || (*p < 0x20 && !(lines && white)))
+		if (!span || c == 0x7f || (c < 0x20 && !(lines && white)))
 			return false;
-		p += span;
+		s += span;
 	}
 	return true;
 }

@@ -40,6 +40,11 @@ no_value(void **state)
 	    {"NUL after a backslash", "\"a\\\0\"", 5, "not valid"},
 	    {"NUL by escape", "\"a\\u0000b\"", 0, "NUL character at offset 2"},
 	    {"NUL by escape in a key", "{\"a\\u0000\":1}", 0, "NUL character at offset 3"},
+	    {"half a character", "\"\xc3\"", 0, "not UTF-8 at offset 1"},
+	    {"overlong quote", "[\"\xc0\xa2\"]", 0, "not UTF-8 at offset 2"},
+	    {"surrogate", "\"a\xed\xa0\x80\"", 0, "not UTF-8 at offset 2"},
+	    {"cut in a character", "\"\xc3\xa4\"", 2, "not UTF-8 at offset 1"},
+	    {"no text at all", "{}\xff", 0, "not UTF-8 at offset 2"},
 	    {"key twice", "{\"a\":1,\"b\":2,\"a\":3}", 0, "key \"a\" stands twice"},
 	    {"key twice by escape", "{\"a\":1,\"\\u0061\":3}", 0, "key \"a\" stands twice"},
 	    {"key twice, deep", "[{\"x\":{\"b\":{},\"b\":{}}}]", 0, "key \"b\" stands twice"},
@@ -297,6 +302,28 @@ built(void **state)
 	json_free(j);
 }
 
+/* Whatever it was made of, the text is one that everybody can read. */
+static void
+built_of_bytes(void **state)
+{
+	struct cJSON *j = json_new_object(), *back;
+	char *line;
+
+	(void)state;
+	json_add_str(j, "cut",
+		     "Stra\xc3\x9f"
+		     "e \xc3");
+	json_add_str(j, "latin", "\xe4\xf6 \xff\xfe");
+	line = json_line(j);
+	assert_string_equal(line, "{\"cut\":\"Stra\xc3\x9f"
+				  "e ?\",\"latin\":\"?? ??\"}");
+	back = json_parse(line, strlen(line), NULL);
+	assert_non_null(back);
+	json_free(back);
+	free(line);
+	json_free(j);
+}
+
 /* As when memory ran out for the parent: the child is freed, nothing crashes. */
 static void
 built_on_nothing(void **state)
@@ -317,15 +344,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(no_value),
-	    cmocka_unit_test(value),
-	    cmocka_unit_test(depth),
-	    cmocka_unit_test(many_beside_each_other),
-	    cmocka_unit_test(very_many_keys),
-	    cmocka_unit_test(whole_numbers),
-	    cmocka_unit_test(members),
-	    cmocka_unit_test(built),
-	    cmocka_unit_test(built_on_nothing),
+	    cmocka_unit_test(no_value),       cmocka_unit_test(value),
+	    cmocka_unit_test(depth),          cmocka_unit_test(many_beside_each_other),
+	    cmocka_unit_test(very_many_keys), cmocka_unit_test(whole_numbers),
+	    cmocka_unit_test(members),        cmocka_unit_test(built),
+	    cmocka_unit_test(built_of_bytes), cmocka_unit_test(built_on_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

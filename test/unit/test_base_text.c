@@ -321,6 +321,44 @@ base64(void **state)
 	assert_guarded(0);
 }
 
+static void
+characters(void **state)
+{
+	static const struct {
+		const char *what, *text;
+		size_t len, span;
+	} rows[] = {
+	    {"nothing", "a", 0, 0},
+	    {"NUL", "", 1, 1},
+	    {"last of one byte", "\x7f", 1, 1},
+	    {"continuation alone", "\x80", 4, 0},
+	    {"overlong of two", "\xc1\xbf", 4, 0},
+	    {"first of two", "\xc2\x80", 4, 2},
+	    {"last of two", "\xdf\xbf", 2, 2},
+	    {"two, cut", "\xdf\xbf", 1, 0},
+	    {"two, ended", "\xdf", 4, 0},
+	    {"overlong of three", "\xe0\x9f\xbf", 4, 0},
+	    {"first of three", "\xe0\xa0\x80", 4, 3},
+	    {"three, cut", "\xe0\xa0\x80", 2, 0},
+	    {"three, ended", "\xe0\xa0", 4, 0},
+	    {"last before the surrogates", "\xed\x9f\xbf", 4, 3},
+	    {"first surrogate", "\xed\xa0\x80", 4, 0},
+	    {"last of three", "\xef\xbf\xbf", 4, 3},
+	    {"overlong of four", "\xf0\x8f\xbf\xbf", 4, 0},
+	    {"first of four", "\xf0\x90\x80\x80", 4, 4},
+	    {"four, its last wrong", "\xf1\x80\x80\x41", 4, 0},
+	    {"last of four", "\xf4\x8f\xbf\xbf", 4, 4},
+	    {"beyond it", "\xf4\x90\x80\x80", 4, 0},
+	    {"never a byte", "\xff", 4, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		print_message("  %s\n", rows[i].what);
+		assert_int_equal(text_utf8(rows[i].text, rows[i].len), rows[i].span);
+	}
+}
+
 int
 main(void)
 {
@@ -328,7 +366,7 @@ main(void)
 	    cmocka_unit_test(copies_that_fit),  cmocka_unit_test(escapes),        cmocka_unit_test(escapes_are_cut),
 	    cmocka_unit_test(unsigned_numbers), cmocka_unit_test(signed_numbers), cmocka_unit_test(hex_back_is_strict),
 	    cmocka_unit_test(hex_fits),         cmocka_unit_test(times),          cmocka_unit_test(spans),
-	    cmocka_unit_test(base64),
+	    cmocka_unit_test(base64),           cmocka_unit_test(characters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
