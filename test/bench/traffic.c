@@ -17,10 +17,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { STEP_NS = 200000, BATCH = 32, PACKET_MAX = 9000, IP_UDP_HEADERS = 28, FLOWS_MAX = 64, STREAM_CHUNK = 128 * 1024 };
+enum {
+	STEP_NS = 200000,
+	BATCH = 32,
+	PACKET_MAX = 9000,
+	IP_UDP_HEADERS = 28,
+	FLOWS_MAX = 64,
+	WAKE_UPS = 4,
+	STREAM_CHUNK = 128 * 1024
+};
 
 /* At the beginning of every datagram. */
 struct mark {
@@ -131,8 +140,7 @@ udp_send(char *argv[])
 			pace.due -= rc;
 		} else if (!n || errno == ENOBUFS || errno == EAGAIN) {
 			nanosleep(&(struct timespec){.tv_nsec = STEP_NS}, NULL);
-		}
-		else
+		} else
 			die("sending");
 	}
 	printf("{\"sent\": %" PRIu64 ", \"seconds\": %.6f}\n", sent, now_s() - began);
@@ -270,6 +278,71 @@ tcp_recv(char *argv[])
 	return n || at ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* --- the machine -------------------------------------------------------------------------------------------------- */
+
+/* Passes on what it reads, until there is no more. */
+static void
+pass_on(int from, int to)
+{
+	char c;
+
+	while (read(from, &c, 1) == 1 && write(to, &c, 1) == 1)
+		;
+	_exit(EXIT_SUCCESS);
+}
+
+/* Another process of the ring: it reads from `from`, and what it passes on can be read from the result. */
+static int
+lengthen_ring(int from, int begin)
+{
+	int fd[2];
+	pid_t pid;
+
+	if (pipe(fd))
+		die("pipe");
+	pid = fork();
+	if (pid < 0)
+		die("fork");
+	if (!pid) {
+		close(begin);
+		close(fd[0]);
+		pass_on(from, fd[1]);
+	}
+	close(from);
+	close(fd[1]);
+	return fd[0];
+}
+
+/* A byte around a ring of WAKE_UPS processes, each of which sleeps until it comes: what a round trip through two ends
+ * of a tunnel waits for, were nothing done there. */
+static int
+wake(char *argv[])
+{
+	long count = number(argv[0], 1, 1000000), interval_us = number(argv[1], 0, 1000000);
+	int fd[2], from;
+	double spent = 0;
+	char c = 0;
+
+	if (pipe(fd))
+		die("pipe");
+	from = fd[0];
+	for (int i = 1; i < WAKE_UPS; i++)
+		from = lengthen_ring(from, fd[1]);
+	for (long i = 0; i < count; i++) {
+		double began = now_s();
+
+		if (write(fd[1], &c, 1) != 1 || read(from, &c, 1) != 1)
+			die("the ring");
+		spent += now_s() - began;
+		usleep((useconds_t)interval_us);
+	}
+	close(fd[1]);
+	while (wait(NULL) > 0)
+		;
+	printf("{\"us\": %.1f}\n", spent * 1e6 / (double)count);
+	return EXIT_SUCCESS;
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -278,10 +351,8 @@ main(int argc, char *argv[])
 		int words;
 		int (*run)(char *argv[]);
 	} modes[] = {
-	    {"udp-send", 6, udp_send},
-	    {"udp-recv", 2, udp_recv},
-	    {"tcp-send", 3, tcp_send},
-	    {"tcp-recv", 1, tcp_recv},
+	    {"udp-send", 6, udp_send}, {"udp-recv", 2, udp_recv}, {"tcp-send", 3, tcp_send},
+	    {"tcp-recv", 1, tcp_recv}, {"wake", 2, wake},
 	};
 
 	for (size_t i = 0; argc > 1 && i < sizeof(modes) / sizeof(modes[0]); i++) {
@@ -289,6 +360,6 @@ main(int argc, char *argv[])
 			return modes[i].run(argv + 2);
 	}
 	fprintf(stderr, "usage: traffic udp-send ADDRESS PORT BYTES SECONDS FLOWS RATE | udp-recv PORT FLOWS |\n"
-			"               tcp-send ADDRESS PORT SECONDS | tcp-recv PORT\n");
+			"               tcp-send ADDRESS PORT SECONDS | tcp-recv PORT | wake COUNT INTERVAL-US\n");
 	return 2;
 }
