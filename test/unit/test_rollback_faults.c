@@ -1,5 +1,5 @@
 /* The invariants of the recovery rules, with a disk that fails and an agent that dies at every step of whole installs.
- */
+ * FAULT_STRIDE=N in the environment: at every N-th step. */
 // wrap: open write fsync rename unlink link fallocate
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 
 #include "test/unit/rollback_box.h"
@@ -24,6 +25,8 @@ static const struct story stories[] = {
 };
 
 enum { STORIES = sizeof(stories) / sizeof(stories[0]) };
+
+static int stride = 1;
 
 static void
 tell(const struct story *s)
@@ -83,7 +86,8 @@ one_call_fails(void **state)
 
 		do {
 			new_box(state, s);
-			faults_set(rows[k % 3].kind, ++n, rows[k % 3].error);
+			n += stride;
+			faults_set(rows[k % 3].kind, n, rows[k % 3].error);
 			if (box_begin())
 				assert_true(box_memory_is(false));
 			box_drive();
@@ -112,7 +116,8 @@ every_later_call_fails(void **state)
 
 		do {
 			new_box(state, s);
-			faults_set(FAULT_ALL, ++n, errors[k % 2]);
+			n += stride;
+			faults_set(FAULT_ALL, n, errors[k % 2]);
 			box_begin();
 			box_drive();
 			hit = faults.hit;
@@ -167,7 +172,8 @@ dies_at_every_call(void **state)
 
 		do {
 			new_box(state, s);
-			died = live_and_die(true, kinds[k / 2 % 2], ++n);
+			n += stride;
+			died = live_and_die(true, kinds[k / 2 % 2], n);
 			if (power) {
 				box_power_cycle();
 			} else {
@@ -215,7 +221,7 @@ dies_in_every_life(void **state)
 {
 	for (size_t k = 0; k < STORIES; k++) {
 		for (int first = 10; first < 80; first += 10) {
-			for (int n = 1; n < 60; n += 3) {
+			for (int n = 1; n < 60; n += 3 * stride) {
 				int lives = 0;
 
 				new_box(state, &stories[k]);
@@ -240,5 +246,9 @@ main(void)
 	    IN_BOX(dies_at_every_apply), IN_BOX(dies_in_every_life),
 	};
 
+	const char *every = getenv("FAULT_STRIDE");
+
+	if (every && atoi(every) > 0)
+		stride = atoi(every);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
