@@ -313,7 +313,7 @@ JSON_CASES = [
     ("json-url-twice", text('{"method":"get","params":[{"url":"%s","url":"/x"}]}' % GLOBAL), json_error(400)),
     ("json-nul", text('{"method":"get","params":[{"url":"a\\u0000b"}]}'), json_error(400)),
     ("json-raw-nul", put(JSON, coded(b'{"method":"get\0","params":[{"url":"x"}]}')), json_error(400)),
-    ("json-not-utf8", put(JSON, coded(b'{"method":"get","params":[{"url":"\xff\xfe"}]}')), json_error(404)),
+    ("json-not-utf8", put(JSON, coded(b'{"method":"get","params":[{"url":"\xff\xfe"}]}')), json_error(400)),
     ("json-lone-surrogate", text('{"method":"get","params":[{"url":"\\ud800"}]}'), json_error(400)),
     ("json-trailing", text('{"method":"get","params":[{"url":"%s"}]} x' % GLOBAL), json_error(400)),
     ("json-cut", text('{"method":"get","params":[{"url":"'), json_error(400)),
