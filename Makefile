@@ -172,8 +172,16 @@ comma := ,
 # The one that takes longest begins first.
 UNIT_LONG := $(filter %_faults,$(UNIT_BIN))
 
-unit: $(UNIT_BIN) ## build and run the unit tests
-	@test/run-unit.sh $(UNIT_LONG) $(filter-out $(UNIT_LONG),$(UNIT_BIN))
+# An authority, signers, good and hostile packages: the same for every build.
+PACKAGES ?= $(CURDIR)/$(B)/test/packages
+
+$(PACKAGES)/made: test/mkpkg
+	rm -rf $(@D) && mkdir -p $(@D)
+	test/mkpkg --pki $(@D)/pki --all $(@D)/all
+	@touch $@
+
+unit: $(UNIT_BIN) $(PACKAGES)/made ## build and run the unit tests
+	@FGFM_PACKAGES=$(PACKAGES) test/run-unit.sh $(UNIT_LONG) $(filter-out $(UNIT_LONG),$(UNIT_BIN))
 
 # What end-to-end tests fetch with.
 $(B)/test/fetch: $(O)/test/netns/fetch.o $(call LIBS_OF,agent) | $(MHD_PLAIN)
@@ -221,7 +229,7 @@ fuzz-run: $(FUZZ:%=$(B)/fuzz/%)
 	@test/run-fuzz.sh $(FUZZ_TIME) $^
 
 # One build for the unit tests under the sanitizers and for fuzzing.
-SAN_BUILD := B=build-san CC=clang SANITIZE=fuzzer-no-link,address,undefined
+SAN_BUILD := B=build-san PACKAGES=$(PACKAGES) CC=clang SANITIZE=fuzzer-no-link,address,undefined
 
 fuzz: ## run each fuzz target for FUZZ_TIME seconds (30)
 	$(MAKE) $(SAN_BUILD) fuzz-run
@@ -243,7 +251,7 @@ unit-san: ## the unit tests under address and undefined-behaviour sanitizers
 	FAULT_STRIDE=$(FAULT_STRIDE) $(MAKE) $(SAN_BUILD) unit
 
 check-36: ## build with mbedTLS 3.6 (Debian 13's), run the unit tests and the end-to-end tests about TLS
-	eval FAULT_STRIDE=$(FAULT_STRIDE) $(MAKE) B=build-36 O=$(O) MBED_O=build-36/obj \
+	eval FAULT_STRIDE=$(FAULT_STRIDE) $(MAKE) B=build-36 PACKAGES=$(PACKAGES) O=$(O) MBED_O=build-36/obj \
 	  $$(test/mbedtls36.sh build-36/mbedtls) all unit
 	FGFMD=$(CURDIR)/build-36/fgfmd FGFMCTL=$(CURDIR)/build-36/fgfmctl test/netns/run test_tls test_identity test_package
 

@@ -9,7 +9,7 @@ if [ "$1" = --one ]; then
 	printf '%s\nFAILED: %s\n' "$out" "$2"
 	exit 1
 fi
-if printf '%s\n' "$@" | xargs -P "$(nproc)" -n 1 "$0" --one; then
+if printf '%s\n' "$@" | xargs -P "$(($(nproc) * 2))" -n 1 "$0" --one; then
 	echo "unit test programs: $# run, all passed"
 else
 	echo "unit test programs: $# run, some failed (see FAILED above)"

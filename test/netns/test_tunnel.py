@@ -110,13 +110,16 @@ def test_queue_is_short_while_the_line_is_slow(lab):
     def queue():
         return json.loads(lab.isolated_ns.ip("-j", "link", "show", "fgfm0").stdout)[0]["txqlen"]
 
+    def hold_the_manager():
+        manager.process.signal(signal.SIGSTOP)
+        time.sleep(0.3)
+        manager.process.signal(signal.SIGCONT)
+        time.sleep(0.1)
+
     manager, _agent = tunnel(lab)
     assert queue() == 256
-    flow = Flow(lab, UP, "tcp", 48)
-    manager.process.signal(signal.SIGSTOP)
-    time.sleep(0.3)
-    manager.process.signal(signal.SIGCONT)
-    poll(lambda: queue() == 32, 5, "a short queue")
+    flow = Flow(lab, UP, "tcp", 96)
+    poll(lambda: hold_the_manager() or queue() == 32, 20, "a short queue", every=0.1)
     sent, came = flow.finish()
     assert came == sent
     poll(lambda: queue() == 256, 10, "a long queue again")

@@ -80,6 +80,9 @@ random_put_formatted(struct random *r, const struct schema_attr *a)
 	case FORMAT_FREE:
 		random_put_text(r, a->max_length, true);
 		break;
+	case FORMAT_LINE:
+		random_put_text(r, a->max_length, false);
+		break;
 	case FORMAT_ADDRESS:
 		random_put(r, n % 2 ? " 10.0.0.%u" : " 2001:DB8::%x", n);
 		break;

@@ -70,7 +70,7 @@ static int
 start(void **state)
 {
 	(void)state;
-	return fixture_start("");
+	return fixture_start();
 }
 
 int

@@ -173,7 +173,7 @@ static int
 start(void **state)
 {
 	(void)state;
-	return fixture_start("--all %s/all");
+	return fixture_start();
 }
 
 int

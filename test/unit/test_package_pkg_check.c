@@ -264,7 +264,7 @@ static int
 start(void **state)
 {
 	(void)state;
-	if (fixture_start("-o %s/old.pkg --signer ec idsdb=19.00263"))
+	if (fixture_start() || fixture_mkpkg("-o %s/old.pkg --signer ec idsdb=19.00263"))
 		return -1;
 	return fixture_mkpkg("-o %s/expired.pkg --break signer-expired") ||
 	       fixture_mkpkg("-o %s/denied.pkg --break signer-denied") ||

@@ -185,7 +185,7 @@ static int
 start(void **state)
 {
 	(void)state;
-	if (fixture_start("-o %s/two.pkg idsdb idsetdb"))
+	if (fixture_start() || fixture_mkpkg("-o %s/two.pkg idsdb idsetdb"))
 		return -1;
 	return fixture_mkpkg("-o %s/fcni.pkg --unsigned fcni fcni");
 }

@@ -709,7 +709,7 @@ static int
 start(void **state)
 {
 	(void)state;
-	if (fixture_start("--all %s/all -o %s/old.pkg idsdb=19.00263"))
+	if (fixture_start() || fixture_mkpkg("-o %s/old.pkg idsdb=19.00263"))
 		return -1;
 	return fixture_mkpkg("-o %s/guide.pkg --raw-len 1200241 --cms-len 3215 idsetdb=19.00264");
 }

@@ -172,7 +172,7 @@ static int
 start(void **state)
 {
 	(void)state;
-	return fixture_start("-o %s/signed.pkg");
+	return fixture_start() || fixture_mkpkg("-o %s/signed.pkg");
 }
 
 static int
