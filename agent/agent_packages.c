@@ -191,14 +191,16 @@ finish(struct agent_packages *p, int code, const char *reason)
 	conclude(p, code, reason, code != CLI_OK);
 }
 
-void
+bool
 agent_packages_cancel(struct agent *a)
 {
 	struct agent_packages *p = a->packages;
+	bool over = p->stage != STAGE_INSTALL || packages_stop(p->run);
 
 	p->watched = false;
-	if (p->stage != STAGE_INSTALL || packages_stop(p->run))
+	if (over)
 		end_work(p, false);
+	return over;
 }
 
 static void say(struct agent_packages *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -265,15 +267,19 @@ tell_refusals(struct agent_packages *p, const struct pkg_result *r)
 	}
 }
 
-/* What came may have been damaged on its way, or the trouble is our own. What was refused for what it is would be
- * refused again. */
+/* What came may have been damaged on its way, the trouble may be our own, and who could not reload it may be able to
+ * later. What was refused for what it is would be refused again. */
 static bool
 may_go_better(const struct pkg_result *r)
 {
-	bool may = r->why.code != 0;
+	bool may = r->code && r->why.code;
 
-	for (size_t i = 0; i < r->count; i++)
-		may |= r->objects[i].refusal == PKG_REFUSAL_DAMAGED || r->objects[i].refusal == PKG_REFUSAL_TROUBLE;
+	for (size_t i = 0; i < r->count; i++) {
+		enum pkg_refusal refusal = r->objects[i].refusal;
+
+		may |=
+		    refusal == PKG_REFUSAL_DAMAGED || refusal == PKG_REFUSAL_TROUBLE || refusal == PKG_REFUSAL_RELOAD;
+	}
 	return may;
 }
 

@@ -53,7 +53,8 @@ int agent_packages_check(struct agent *a, const struct packages_watch *w, struct
 
 /* To the question asked last. */
 void agent_packages_answer(struct agent *a, bool yes, const uint8_t digest[PACKAGES_DIGEST]);
-/* Ends what was ordered; its `watch` is told nothing more. */
-void agent_packages_cancel(struct agent *a);
+/* Ends what was ordered; its `watch` is told nothing more. False: a database is being reloaded, which goes on to its
+ * end; until then nothing else can be ordered. */
+bool agent_packages_cancel(struct agent *a);
 
 #endif

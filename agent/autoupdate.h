@@ -3,7 +3,8 @@
  *
  * At most one update runs at a time, whoever began it. What becomes due meanwhile waits; what becomes due twice is done
  * once. One that may go better is tried again a few times, then waits for its next turn; one that was missed, because
- * the box was off, is made up for. Times of day are local time; a clock that is set while a deadline runs moves the deadline.
+ * the box was off, is made up for. Times of day are local time; a clock that is set while a deadline runs moves the
+ * deadline.
  */
 #ifndef AGENT_AUTOUPDATE_H
 #define AGENT_AUTOUPDATE_H

@@ -521,8 +521,10 @@ cli_cancel(struct cli *c)
 {
 	if (!c->pending)
 		return;
-	agent_packages_cancel(c->agent);
-	on_work_done(c, CLI_REFUSED, "cancelled");
+	if (agent_packages_cancel(c->agent))
+		on_work_done(c, CLI_REFUSED, "cancelled");
+	else
+		on_work_done(c, CLI_REFUSED, "cancelled; a database that is being reloaded is installed all the same");
 }
 
 static const struct cli_command commands[] = {
@@ -811,7 +813,7 @@ cli_free(struct cli *c)
 	if (!c)
 		return;
 	if (c->pending)
-		agent_packages_cancel(c->agent);
+		(void)agent_packages_cancel(c->agent);
 	buf_free(&c->held);
 	log_detach(&c->sink);
 	exec_free(c->exec);

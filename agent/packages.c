@@ -82,7 +82,7 @@ on_program_done(void *ctx, const struct child_end *end)
 
 	p->child = NULL;
 	snprintf(why, sizeof(why), "%s%s%s", end->why, *end->said ? ": " : "", end->said);
-	pkg_job_ran(p->job, end->rc, end->rc ? why : NULL);
+	pkg_job_ran(p->job, end->status > 0 ? end->status : end->rc, end->rc ? why : NULL);
 	loop_task_soon(p->task);
 }
 

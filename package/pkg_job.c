@@ -424,8 +424,8 @@ pkg_job_ran(struct pkg_job *job, int rc, const char *why)
 	if (!job->run.kind)
 		return;
 	job->ran_rc = rc;
-	err_set(&job->ran_why, rc, "its %s refused it%s%s", job->run.what == PKG_VALIDATE ? "validator" : "reload hook",
-		why ? ": " : "", why ? why : "");
+	err_set(&job->ran_why, rc, "its %s %s%s%s", job->run.what == PKG_VALIDATE ? "validator" : "reload hook",
+		rc > 0 ? "refused it" : "failed", why ? ": " : "", why ? why : "");
 }
 
 /* What this program reads itself has to make sense to it. */
@@ -586,7 +586,7 @@ step_validated(struct pkg_job *job)
 	end_program(job);
 	job->phase = job->ran_rc ? PHASE_UNPACK : PHASE_PLACE;
 	if (job->ran_rc)
-		refuse(job, job->at++, PKG_REFUSAL_VALIDATOR, job->ran_why);
+		refuse(job, job->at++, job->ran_rc > 0 ? PKG_REFUSAL_VALIDATOR : PKG_REFUSAL_TROUBLE, job->ran_why);
 	return PKG_MORE;
 }
 

@@ -52,11 +52,13 @@ int pkg_job_new(const struct pkg_job_params *p, int fd, struct pkg_job **out, st
 int pkg_job_new_copies(const struct pkg_job_params *p, const struct pkg_copy *copies, size_t n, struct pkg_job **out,
 		       struct err *e);
 
-/* At any time, NULL-safe: what was begun is undone, what was installed stays. */
+/* At any time, NULL-safe: what was begun is undone, what was installed stays. While a database is being reloaded it is
+ * for an end that cannot wait: what was there before is current again, but is not reloaded. */
 void pkg_job_free(struct pkg_job *job);
 
-/* Nobody wants the rest of it. True: it may be freed now. False: a database is being reloaded, and who reads it has to end
- * up with what is current, so that it goes on until that is over; then the objects left are declined and it is done. */
+/* Nobody wants the rest of it. True: it may be freed now. False: a database is being reloaded, and who reads it has to
+ * end up with what is current, so that it goes on until that is over; then the objects left are declined and it is
+ * done. */
 bool pkg_job_stop(struct pkg_job *job);
 
 enum pkg_step {
@@ -97,8 +99,8 @@ struct pkg_run {
 /* NULL unless the last step was PKG_RUN. */
 const struct pkg_run *pkg_job_run(const struct pkg_job *job);
 
-/* rc 0: it is good, also when there is no such program. Another: refused, or taken back; `why` (may be NULL) tells.
- * Going on without it is a failure. */
+/* rc 0: it is good, also when there is no such program. Above 0: what the program ended with, which refused it. Below:
+ * -errno, for it did not come to a verdict. `why` (may be NULL) tells. Going on without it is a failure. */
 void pkg_job_ran(struct pkg_job *job, int rc, const char *why);
 
 enum pkg_outcome { PKG_REFUSED, PKG_INSTALLED, PKG_NO_UPDATE };

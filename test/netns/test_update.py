@@ -416,15 +416,22 @@ def test_cancelled_while_reloading(box):
                   f"echo \"$2\" >> {seen}; [ \"$2\" = 19.00264 ] || while [ ! -e {go} ]; do sleep 0.1; done")
     box.start(faketime=REAL_TIME)
     assert box.restore(box.shop.signed("19.00264")).returncode == 0
-    terminal = Terminal(box.agent, "--yes", "execute", "restore", "ips", "file", str(box.shop.signed("19.00265")))
+    two = box.shop.make("two", "idsdb=19.00265", "idsetdb=19.00265")
+    shell = Terminal(box.agent)
+    shell.read("fgfm # ")
+    os.write(shell._terminal, f"execute restore ips file {two}\n".encode())
+    shell.read("(y/n)")
+    os.write(shell._terminal, b"y\n")
     poll(lambda: seen.read_text().endswith("19.00265\n"), 10, "the database to be reloaded")
-    terminal.signal(signal.SIGKILL)
-    terminal.end()
+    os.write(shell._terminal, b"\3")
+    shell.read("cancelled; a database that is being reloaded is installed all the same")
+    os.write(shell._terminal, b"exit\n")
+    shell.end()
     busy = box.restore(box.shop.signed("19.00266"))
     assert busy.returncode == 1 and "an update is under way" in busy.stderr
     go.touch()
     poll(lambda: box.installed()["idsdb"][0] == "19.00265", 10, "the update to be over")
-    assert seen.read_text() == "19.00264\n19.00265\n"
+    assert seen.read_text() == "19.00264\n19.00265\n" and "idsetdb" not in box.installed()
     assert box.restore(box.shop.signed("19.00266")).returncode == 0
 
 

@@ -20,6 +20,7 @@ static struct {
 	struct packages_watch watch;
 	char answers[256]; /* "yes 07 " */
 	int cancelled;
+	bool goes_on; /* what is cancelled */
 } order;
 
 int __wrap_agent_packages_restore(struct agent *a, const struct packages_order *o, const struct packages_watch *w,
@@ -27,7 +28,7 @@ int __wrap_agent_packages_restore(struct agent *a, const struct packages_order *
 int __wrap_agent_packages_update(struct agent *a, const char *user, const struct packages_watch *w, struct err *e);
 int __wrap_agent_packages_check(struct agent *a, const struct packages_watch *w, struct err *e);
 void __wrap_agent_packages_answer(struct agent *a, bool yes, const uint8_t digest[PACKAGES_DIGEST]);
-void __wrap_agent_packages_cancel(struct agent *a);
+bool __wrap_agent_packages_cancel(struct agent *a);
 
 static inline int
 order_take(const struct packages_watch *w, struct err *e)
@@ -81,12 +82,13 @@ __wrap_agent_packages_answer(struct agent *a, bool yes, const uint8_t digest[PAC
 	snprintf(order.answers + used, sizeof(order.answers) - used, "%s %02x ", yes ? "yes" : "no", digest[0]);
 }
 
-void
+bool
 __wrap_agent_packages_cancel(struct agent *a)
 {
 	(void)a;
 	order.cancelled++;
 	order.under_way = false;
+	return !order.goes_on;
 }
 
 /* What the agent would tell. */

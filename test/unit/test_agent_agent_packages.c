@@ -772,6 +772,7 @@ what_is_tried_again(void **state)
 	    {"a bad signature", PKG_REFUSAL_SIGNATURE, 0, 1},
 	    {"a validator said no", PKG_REFUSAL_VALIDATOR, 0, 1},
 	    {"a wrong sum", PKG_REFUSAL_DAMAGED, 0, 2},
+	    {"its reader is not there", PKG_REFUSAL_RELOAD, 0, 2},
 	    {"a full disk", PKG_REFUSAL_TROUBLE, 0, 2},
 	    {"no package at all", PKG_REFUSAL_NONE, -EBADMSG, 2},
 	};
@@ -808,7 +809,7 @@ stopped_job_goes_on(void **state)
 	begin(SERVERS);
 	begin_install();
 	t.goes_on = true;
-	agent_packages_cancel(&t.agent);
+	assert_false(agent_packages_cancel(&t.agent));
 	assert_non_null(t.run);
 	for (size_t i = 0; i < ORDERS; i++)
 		expect_conflict(orders[i].what, orders[i].give);
@@ -817,7 +818,7 @@ stopped_job_goes_on(void **state)
 	assert_null(t.run);
 	assert_string_equal(told(), "");
 	assert_int_equal(update(NULL), CLI_OK);
-	agent_packages_cancel(&t.agent);
+	assert_true(agent_packages_cancel(&t.agent));
 	end();
 }
 

@@ -381,15 +381,20 @@ a_command_is_cancelled(void **state)
 	assert_int_equal(order.cancelled, 1);
 	assert_string_equal(told(), "done:-64 cancelled|");
 	run("execute update-now");
+	order.goes_on = true;
+	cli_cancel(t.cli);
+	order.goes_on = false;
+	assert_string_equal(told(), "done:-64 cancelled; a database that is being reloaded is installed all the same|");
+	run("execute update-now");
 	cli_free(t.cli);
-	assert_int_equal(order.cancelled, 2);
+	assert_int_equal(order.cancelled, 3);
 	assert_string_equal(told(), "");
 	t.cli = cli_new(shell_agent(), "uid 0", &shell_ops);
 	run("execute update-now");
 	order_done(CLI_OK, "");
 	cli_free(t.cli);
 	t.cli = NULL;
-	assert_int_equal(order.cancelled, 2);
+	assert_int_equal(order.cancelled, 3);
 }
 
 /* `diagnose debug application updated`: one kind of lines, beside those of fgfmd. */

@@ -265,13 +265,14 @@ programs(void **state)
 	    {"it has the payload", "#!/bin/sh\n[ \"$(cat)\" = 0123456789 ]\n", "vd", "ran 0 |done 0|", 0755},
 	    {"it is told what it is", "#!/bin/sh\n[ \"$*\" = 'idsdb 19.00264 signed' ]\n", "vd", "ran 0 |done 0|",
 	     0755},
-	    {"it refuses", "#!/bin/sh\necho 'no %s database' >&2\nexit 3\n", "vd", "no %s database|done 0|", 0755},
+	    {"it refuses", "#!/bin/sh\necho 'no %s database' >&2\nexit 3\n", "vd", "ran 3 ", 0755},
+	    {"it says why", "#!/bin/sh\necho 'no %s database' >&2\nexit 3\n", "vd", "no %s database|done 0|", 0755},
 	    {"it is killed", "#!/bin/sh\nkill -9 $$\n", "vd", "ran -5 ", 0755},
 	    {"anybody can write to it", "#!/bin/sh\nexit 0\n", "vd", "ran -1 ", 0777},
 	    {"it is no program", "#!/nonexistent\n", "vd", "ran -2 ", 0755},
 	    {"a hook has the path", "#!/bin/sh\n[ \"$*\" = 'idsdb 19.00264 signed /payload' ]\n", "rd",
 	     "ran 0 |done 0|", 0755},
-	    {"a hook fails", "#!/bin/sh\nexit 1\n", "rd", "ran -5 ", 0755},
+	    {"a hook fails", "#!/bin/sh\nexit 1\n", "rd", "ran 1 ", 0755},
 	};
 
 	(void)state;

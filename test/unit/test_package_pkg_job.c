@@ -365,6 +365,10 @@ test_programs(void **state)
 	assert_int_equal(first.refusal, PKG_REFUSAL_VALIDATOR);
 	assert_non_null(strstr(first.why.text, "its validator refused it: because"));
 	assert_int_equal(refuses.reloaded, 0);
+	refuses.validate_rc = -ETIMEDOUT; /* no verdict */
+	assert_int_equal(box_update(&p, box_package(&o, 1), &refuses, &r, &first), 0);
+	assert_int_equal(first.refusal, PKG_REFUSAL_TROUBLE);
+	assert_non_null(strstr(first.why.text, "its validator failed: because"));
 	after = box_picture();
 	assert_string_equal(before, after);
 	free(after);
@@ -412,7 +416,7 @@ test_descriptor_of_a_validator(void **state)
 	assert_int_equal(pkg_job_step(job), PKG_MORE);
 	while (pkg_job_step(job) != PKG_DONE)
 		;
-	assert_int_equal(pkg_job_result(job)->objects[0].refusal, PKG_REFUSAL_VALIDATOR);
+	assert_int_equal(pkg_job_result(job)->objects[0].refusal, PKG_REFUSAL_TROUBLE);
 	pkg_job_free(job);
 }
 
