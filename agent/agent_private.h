@@ -66,7 +66,8 @@ struct agent {
 	struct tun *tun;
 	struct loop_io *tun_io;
 	struct loop_timer *tun_timer; /* tries again what failed */
-	struct loop_timer *tun_queue; /* armed while the device's queue is short */
+	struct loop_timer *tun_queue; /* makes the device's queue short, or long again */
+	bool tun_short;               /* it is short */
 	mono_t tun_held;              /* since when its packets wait for the session; MONO_NEVER: they do not */
 	mono_t tun_waited;            /* when they last had to for long */
 	uint64_t packets_unsent;

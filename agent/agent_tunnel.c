@@ -15,8 +15,8 @@
 enum {
 	DROPS_A_TURN = 64, /* then the others get their turn */
 	RETRY_MS = 5000,
-	WAIT_MS = 5,        /* so long for the session, and the line or the manager is what is slow, not we */
-	QUEUE_MS = 1000,    /* without such a wait, and the queue is long again */
+	WAIT_MS = 5,     /* so long for the session, and the line or the manager is what is slow, not we */
+	QUEUE_MS = 1000, /* without such a wait, and the queue is long again */
 };
 
 static void on_tun(void *ctx, uint32_t events);
@@ -37,6 +37,45 @@ watch(struct agent *a)
 		loop_timer_at(a->tun_timer, mono_in(clock_mono(), RETRY_MS));
 }
 
+static bool
+is_held(const struct agent *a)
+{
+	return a->tun_held.ms != MONO_NEVER.ms;
+}
+
+/* A long queue keeps what comes while we are kept from a processor. Before a slow line it would only make everything
+ * late: 256 packets are three seconds of one Mbit/s. */
+static void
+on_tun_queue(void *ctx)
+{
+	struct agent *a = ctx;
+	mono_t now = clock_mono();
+
+	if (is_held(a))
+		a->tun_waited = now;
+	a->tun_short = is_held(a) || !mono_due(mono_in(a->tun_waited, QUEUE_MS), now);
+	tun_set_queue(a->tun, a->tun_short ? TUN_QUEUE_SHORT : TUN_QUEUE_LONG);
+	if (a->tun_short)
+		loop_timer_at(a->tun_queue, mono_in(now, QUEUE_MS));
+}
+
+/* The session takes packets, or takes none for now. Mostly that is over within this turn of the loop, before any timer
+ * is looked at. */
+static void
+note_wait(struct agent *a, bool held)
+{
+	mono_t now;
+
+	if (held == is_held(a))
+		return;
+	now = clock_mono();
+	if (!held && a->tun_short && mono_due(mono_in(a->tun_held, WAIT_MS), now))
+		a->tun_waited = now;
+	a->tun_held = held ? now : MONO_NEVER;
+	if (!a->tun_short)
+		loop_timer_at(a->tun_queue, held ? mono_in(now, WAIT_MS) : MONO_NEVER);
+}
+
 /* The device is gone: another one takes its place, with the addresses it had. */
 static void
 make_again(struct agent *a)
@@ -44,6 +83,7 @@ make_again(struct agent *a)
 	struct err e = ERR_NONE;
 
 	unwatch(a);
+	note_wait(a, false);
 	if (tun_recreate(a->tun, &e)) {
 		agent_monitor_touch(a, true);
 		log_debug(DBG_ERROR, "[tunnel] device: %s; tried again in %d s", e.text, RETRY_MS / 1000);
@@ -96,42 +136,6 @@ move_packets(struct agent *a)
 	for (int i = 0; i < DROPS_A_TURN && !rc; i++)
 		rc = drop_packet(a);
 	return rc;
-}
-
-/* A long queue keeps what comes while we are kept from a processor. Before a slow line it would only make everything
- * late: 256 packets are three seconds of one Mbit/s. */
-static void
-shorten_queue(struct agent *a, mono_t now)
-{
-	a->tun_waited = now;
-	tun_set_queue(a->tun, TUN_QUEUE_SHORT);
-	loop_timer_at(a->tun_queue, mono_in(now, QUEUE_MS));
-}
-
-static void
-on_tun_queue(void *ctx)
-{
-	struct agent *a = ctx;
-	mono_t now = clock_mono(), rested = mono_in(a->tun_waited, QUEUE_MS);
-
-	if (a->tun_held.ms != MONO_NEVER.ms || !mono_due(rested, now))
-		loop_timer_at(a->tun_queue, mono_in(now, QUEUE_MS));
-	else
-		tun_set_queue(a->tun, TUN_QUEUE_LONG);
-}
-
-/* The session takes packets, or takes none for now. */
-static void
-note_wait(struct agent *a, bool held)
-{
-	mono_t now;
-
-	if (held == (a->tun_held.ms != MONO_NEVER.ms))
-		return;
-	now = clock_mono();
-	if (!held && mono_due(mono_in(a->tun_held, WAIT_MS), now))
-		shorten_queue(a, now);
-	a->tun_held = held ? now : MONO_NEVER;
 }
 
 static void

@@ -413,10 +413,11 @@ tun_set_queue(struct tun *t, int packets)
 
 	if (packets == t->queue)
 		return;
-	t->queue = packets;
 	if (t->fd >= 0)
 		rc = set_queue(t, packets);
-	if (rc && rc != -ENODEV)
+	if (!rc || rc == -ENODEV)
+		t->queue = packets;
+	else
 		log_debug(DBG_ERROR, "[tunnel] queue length of device %s: %s", t->name, strerror(-rc));
 }
 

@@ -44,8 +44,9 @@ int tun_netns_fd(const struct tun *t);
  * tun_read() would give next. */
 size_t tun_largest(const struct tun *t);
 
-/* How many packets, each perhaps one of 64 kB, the kernel keeps for tun_read(): TUN_QUEUE_LONG from the beginning. Made
- * shorter, the queue drops what is beyond. A device that is not there gets it from tun_recreate(). */
+/* How many packets, each perhaps one of 64 kB, the kernel keeps for tun_read(): TUN_QUEUE_LONG from the beginning. A
+ * change may drop what is on its way, and what a shorter one cannot hold. A device that is not there gets it from
+ * tun_recreate(). */
 enum { TUN_QUEUE_LONG = 256, TUN_QUEUE_SHORT = 32 };
 void tun_set_queue(struct tun *t, int packets);
 
