@@ -3,7 +3,7 @@
 VERSION     := 0.1.0
 B           ?= build
 O           ?= $(B)/obj
-# Objects that see mbedTLS's headers: of another mbedTLS they alone are compiled again.
+# Objects of the programs and unit tests that see mbedTLS's headers: of another mbedTLS they alone are compiled again.
 MBED_O      ?= $(O)
 PREFIX      ?= /usr/local
 SYSCONFDIR  ?= /etc
@@ -92,7 +92,7 @@ MAINS    := agent/main.c agent/fgfmctl.c
 LEFT_OUT := $(if $(filter yes,$(MONITOR)),agent/agent_monitor_none.c,agent/agent_monitor.c $(wildcard agent/monitor*.c)) \
             $(if $(MHD_PLAIN),,agent/monitor_no_gnutls.c)
 SRC      := $(filter-out $(MAINS) $(LEFT_OUT) $(GCM_OTHERS),$(wildcard $(ROOMS:=/*.c))) $(wildcard config/*.S)
-# test/layers.sh sees to it that no header of ours includes them but this one of the unit tests.
+# test/layers.sh sees to it that no header includes them but this one of the unit tests.
 SEES_MBED := $(basename $(shell grep -lE '^.include ["<](mbedtls/|psa/|test/unit/fake_manager)' */*.c test/*/*.c))
 obj       = $(if $(filter $(1),$(SEES_MBED)),$(MBED_O),$(O))/$(1).o
 OBJ      := $(foreach f,$(basename $(SRC)),$(call obj,$(f)))
@@ -173,10 +173,10 @@ comma := ,
 UNIT_LONG := $(filter %_faults,$(UNIT_BIN))
 
 # An authority, signers, good and hostile packages: the same for every build.
-PACKAGES ?= $(CURDIR)/$(B)/test/packages
+PACKAGES := $(abspath $(B))/test/packages
 
 $(PACKAGES)/made: test/mkpkg
-	rm -rf $(@D) && mkdir -p $(@D)
+	rm -rf $(@D)/pki $(@D)/all && mkdir -p $(@D)
 	test/mkpkg --pki $(@D)/pki --all $(@D)/all
 	@touch $@
 

@@ -39,6 +39,10 @@ only() {
 	done
 }
 only mbedtls 'base/(mbed|gcm_replace)\.c|agent/tls\.c|trustlist/cert\.c|package/(cms|anchor)\.c'
+# The Makefile knows by this which objects are another mbedTLS's.
+for file in $(grep -lE '^.include ["<](mbedtls|psa)/' ./*/*.h ./test/*/*.h); do
+	[ "$file" = ./test/unit/fake_manager.h ] || say "$file includes a header of mbedTLS"
+done
 only nettle 'base/gcm_nettle\.c'
 only psa 'base/mbed\.c'
 only netlink 'tun/netlink[a-z_]*\.[ch]|agent/apply_[a-z]+\.c'

@@ -1,6 +1,6 @@
 /* package_fixture: packages as test/mkpkg makes them, in a folder of this program's own, and memory to break them in.
- * It has mkpkg's authority, "pki", and all cases, "all": copies of those in FGFM_PACKAGES, where the environment has it,
- * for they take seconds to make. */
+ * It has mkpkg's authority, "pki", and all cases, "all": copies of those in FGFM_PACKAGES, where the environment has
+ * it, for they take seconds to make. */
 #ifndef TEST_UNIT_PACKAGE_FIXTURE_H
 #define TEST_UNIT_PACKAGE_FIXTURE_H
 
