@@ -1,8 +1,8 @@
 /* json: thin strict helpers over cJSON, so that cJSON is named in few files.
  *
  * Reading is strict: a length and a depth bound, valid UTF-8 (RFC 8259, 8.1), no duplicate keys, nothing after the
- * value, integers that are integers, of at most 53 bits. `struct cJSON` is the library's; a value is owned by its parent, the root by whoever
- * holds it.
+ * value, integers that are integers, of at most 53 bits. `struct cJSON` is the library's; a value is owned by its
+ * parent, the root by whoever holds it.
  */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H

@@ -227,7 +227,7 @@ static const struct {
 } formats[] = {
     [FORMAT_FREE] = {"text", "text", NULL, CLI_INVALID, true},
     [FORMAT_ADDRESS] = {"address", "an IP address", take_address, CLI_BAD_ADDRESS, true},
-    [FORMAT_LINE] = {"line", "text on one line", take_line, CLI_INVALID, true},
+    [FORMAT_LINE] = {"line", "at most 255 bytes on one line", take_line, CLI_INVALID, true},
     [FORMAT_FQDN] = {"fqdn", "a domain name", take_fqdn, CLI_INVALID, true},
     [FORMAT_HOST] = {"host", "an IP address or a domain name", take_host, CLI_INVALID, true},
     [FORMAT_IPV4_RANGE] = {"ipv4-range", "A.B.C.D or A.B.C.D-A.B.C.D", take_ipv4_range, CLI_BAD_ADDRESS, false},
