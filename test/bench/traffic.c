@@ -86,8 +86,8 @@ open_socket(int type, const char *address, const char *port, bool connects)
 
 /* --- datagrams ---------------------------------------------------------------------------------------------------- */
 
-/* The rate, kept over every step of STEP_NS and not in the mean alone: who was kept from a processor does not make up
- * for it in a burst, which would be another load. */
+/* The rate, exceeded in no step of STEP_NS: who was kept from a processor does not make up for it in a burst, which
+ * would be another load. */
 struct pace {
 	double rate; /* packets a second; 0: as many as go */
 	double last; /* when `due` was right */
