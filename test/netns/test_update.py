@@ -416,7 +416,7 @@ def test_cancelled_while_reloading(box):
                   f"echo \"$2\" >> {seen}; [ \"$2\" = 19.00264 ] || while [ ! -e {go} ]; do sleep 0.1; done")
     box.start(faketime=REAL_TIME)
     assert box.restore(box.shop.signed("19.00264")).returncode == 0
-    two = box.shop.make("two", "idsdb=19.00265", "idsetdb=19.00265")
+    two = box.shop.make("two-newer", "idsdb=19.00265", "idsetdb=19.00265")
     shell = Terminal(box.agent)
     shell.read("fgfm # ")
     os.write(shell._terminal, f"execute restore ips file {two}\n".encode())
