@@ -54,7 +54,7 @@ def ping_us(tunnel, count, interval):
 
 
 def wake_ups_us(count, interval):
-    """What four processes that wake each other in turn take: no round trip through a tunnel can be shorter."""
+    """Mean time of four processes to wake each other in turn, as those of a round trip through a tunnel do."""
     return json.loads(run(PROGRAMS / "traffic", "wake", count, int(interval * 1e6)).stdout)["us"]
 
 

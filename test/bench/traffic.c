@@ -140,8 +140,9 @@ udp_send(char *argv[])
 			pace.due -= rc;
 		} else if (!n || errno == ENOBUFS || errno == EAGAIN) {
 			nanosleep(&(struct timespec){.tv_nsec = STEP_NS}, NULL);
-		} else
+		} else {
 			die("sending");
+		}
 	}
 	printf("{\"sent\": %" PRIu64 ", \"seconds\": %.6f}\n", sent, now_s() - began);
 	return EXIT_SUCCESS;

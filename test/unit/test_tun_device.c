@@ -317,6 +317,17 @@ udp(const char *at)
 	return s;
 }
 
+/* To the manager's end. */
+static void
+send_hundred(int s)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
+
+	assert_int_equal(inet_pton(AF_INET, "192.168.48.46", &to.sin_addr), 1);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(sendto(s, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)), 1);
+}
+
 static uint16_t
 sum(const uint8_t *p, size_t n, uint32_t start)
 {
@@ -484,7 +495,6 @@ static void
 dropped_from_device(void **state)
 {
 	const struct packet_counters *c = tun_counters(tun);
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
 	struct pollfd p = {.events = POLLIN};
 	struct err e = ERR_NONE;
 	uint8_t pkt[2048];
@@ -495,9 +505,7 @@ dropped_from_device(void **state)
 	assert_int_equal(set("169.254.0.2", "192.168.48.46", &e), 0);
 	assert_int_equal(fixture_sh("ip -n " NS " addr add 10.9.9.9/32 dev " DEV), 0);
 	s = udp("10.9.9.9");
-	assert_int_equal(inet_pton(AF_INET, "192.168.48.46", &to.sin_addr), 1);
-	for (int i = 0; i < 100; i++)
-		assert_int_equal(sendto(s, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)), 1);
+	send_hundred(s);
 	p.fd = tun_fd(tun);
 	while (poll(&p, 1, 0) > 0) {
 		assert_int_equal(tun_read(tun, pkt, sizeof(pkt), &len), -EAGAIN);
@@ -509,11 +517,11 @@ dropped_from_device(void **state)
 	close(s);
 }
 
-/* What was asked for is there at once, and in a device made again; what the queue cannot hold is the kernel's to drop. */
+/* What was asked for is there at once, and in a device made again; what the queue cannot hold is the kernel's to drop.
+ */
 static void
 queue_length(void **state)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
 	struct err e = ERR_NONE;
 	uint8_t pkt[2048];
 	size_t len;
@@ -524,9 +532,7 @@ queue_length(void **state)
 	tun_set_queue(tun, TUN_QUEUE_SHORT);
 	assert_string_equal(inside("ip link show dev " DEV " | grep -o 'qlen 32'"), "qlen 32");
 	s = udp("169.254.0.2");
-	assert_int_equal(inet_pton(AF_INET, "192.168.48.46", &to.sin_addr), 1);
-	for (int i = 0; i < 100; i++)
-		assert_int_equal(sendto(s, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)), 1);
+	send_hundred(s);
 	while (!tun_read(tun, pkt, sizeof(pkt), &len))
 		waiting++;
 	assert_int_equal(waiting, 32);
