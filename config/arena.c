@@ -13,11 +13,21 @@ struct arena_chunk {
 	max_align_t data[];
 };
 
+static size_t
+next_size(const struct arena *a)
+{
+	size_t size = a->held / 4 > a->next_size ? a->held / 4 : a->next_size;
+
+	if (size < CHUNK_FIRST)
+		return CHUNK_FIRST;
+	return size < CHUNK_MAX ? size : CHUNK_MAX;
+}
+
 static struct arena_chunk *
 chunk_add(struct arena *a, size_t n)
 {
 	struct arena_chunk *c;
-	size_t size = a->next_size ? a->next_size : CHUNK_FIRST;
+	size_t size = next_size(a);
 
 	if (n > SIZE_MAX - sizeof(*c))
 		return NULL;
@@ -28,7 +38,7 @@ chunk_add(struct arena *a, size_t n)
 		return NULL;
 	*c = (struct arena_chunk){.older = a->chunks, .size = size};
 	a->chunks = c;
-	a->next_size = size < CHUNK_MAX / 2 ? 2 * size : CHUNK_MAX;
+	a->held += size;
 	return c;
 }
 
@@ -90,6 +100,8 @@ arena_reset(struct arena *a)
 	free_chunks(a->chunks->older);
 	a->chunks->older = NULL;
 	a->chunks->used = 0;
+	a->next_size = a->held;
+	a->held = a->chunks->size;
 }
 
 void

@@ -9,7 +9,8 @@ struct arena_chunk;
 /* All zero is an empty arena. */
 struct arena {
 	struct arena_chunk *chunks; /* newest first */
-	size_t next_size;           /* of the next chunk; grows, so that a small arena stays small */
+	size_t held;                /* bytes of all chunks: the next one is a quarter of them, so that little is left over */
+	size_t next_size;           /* ... but no smaller than this: what was held before the last reset */
 };
 
 /* `n` zeroed bytes, aligned for any object, that live as long as the arena. NULL: no memory. */

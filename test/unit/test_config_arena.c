@@ -68,6 +68,29 @@ a_reset_arena_gives_the_same_memory_again(void **state)
 	arena_free(&a);
 }
 
+static void
+little_is_left_over(void **state)
+{
+	struct arena a = {0};
+	size_t used = 0;
+	char *first;
+
+	(void)state;
+	for (int i = 0; i < 10000; i++, used += 20) {
+		assert_non_null(arena_bytes(&a, 20));
+		assert_true(a.held <= used + 20 + used / 4 + 1024);
+	}
+	arena_reset(&a);
+	for (size_t i = 0; i < 2; i++, arena_reset(&a)) { /* what was needed once is one piece from then on */
+		first = arena_bytes(&a, 1);
+		for (size_t k = 1; i && k < used; k++)
+			assert_ptr_equal(arena_bytes(&a, 1), first + k);
+		for (size_t k = 1; !i && k < used; k++)
+			assert_non_null(arena_bytes(&a, 1));
+	}
+	arena_free(&a);
+}
+
 int
 main(void)
 {
@@ -75,6 +98,7 @@ main(void)
 	    cmocka_unit_test(pieces_are_apart_and_aligned),
 	    cmocka_unit_test(large_pieces_and_texts_fit),
 	    cmocka_unit_test(a_reset_arena_gives_the_same_memory_again),
+	    cmocka_unit_test(little_is_left_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
