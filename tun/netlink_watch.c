@@ -25,10 +25,6 @@ struct netlink_watch {
 	netlink_watch_fn *fn;
 	void *ctx;
 	bool route; /* one was seen in this call of netlink_watch_read() */
-	union {
-		struct nlmsghdr head;
-		char bytes[MESSAGE_BYTES];
-	} in;
 };
 
 static int
@@ -169,8 +165,12 @@ on_message(struct netlink_watch *w, struct nlmsghdr *h)
 static int
 read_one(struct netlink_watch *w)
 {
+	union {
+		struct nlmsghdr head;
+		char bytes[MESSAGE_BYTES];
+	} in; /* on the stack, so that only the pages a message fills are taken */
 	struct sockaddr_nl from = {0};
-	struct iovec iov = {.iov_base = w->in.bytes, .iov_len = sizeof(w->in.bytes)};
+	struct iovec iov = {.iov_base = in.bytes, .iov_len = sizeof(in.bytes)};
 	struct msghdr m = {.msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov, .msg_iovlen = 1};
 	ssize_t n = recvmsg(nl_socket_get_fd(w->sk), &m, 0);
 	int left = (int)n;
@@ -188,7 +188,7 @@ read_one(struct netlink_watch *w)
 		w->fn(w->ctx, "overrun");
 		return 1;
 	}
-	for (struct nlmsghdr *h = &w->in.head; nlmsg_ok(h, left); h = nlmsg_next(h, &left))
+	for (struct nlmsghdr *h = &in.head; nlmsg_ok(h, left); h = nlmsg_next(h, &left))
 		on_message(w, h);
 	return 1;
 }
