@@ -22,6 +22,8 @@ schema_builtin:
 	.pushsection .rodata
 .Lname\@:
 	.asciz "\name"
+	.popsection
+	.pushsection .rodata.schema, "a", %progbits
 .Ltext\@:
 	.incbin "etc/schema.d/\name"
 .Lend\@:

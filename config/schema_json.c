@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/file.h"
@@ -233,6 +235,20 @@ out:
 	return rc;
 }
 
+/* The texts are read once: their pages need not stay. */
+static void
+forget_texts(void)
+{
+	const struct schema_builtin *last = &schema_builtin[schema_builtin_count - 1];
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)schema_builtin[0].text + page - 1;
+	uintptr_t end = (uintptr_t)last->text + last->len;
+
+	start -= start % page;
+	end -= end % page;
+	if (start < end)
+		madvise((void *)start, end - start, MADV_DONTNEED);
+}
+
 int
 schema_add_builtin(struct schema *s, struct err *e)
 {
@@ -240,6 +256,7 @@ schema_add_builtin(struct schema *s, struct err *e)
 
 	for (size_t i = 0; i < schema_builtin_count && !rc; i++)
 		rc = schema_add_json(s, schema_builtin[i].name, schema_builtin[i].text, schema_builtin[i].len, e);
+	forget_texts();
 	return rc;
 }
 
