@@ -9,7 +9,16 @@ PREFIX      ?= /usr/local
 SYSCONFDIR  ?= /etc
 CC          ?= cc
 PKG_CONFIG  ?= pkg-config
-CFLAGS      ?= -O2 -g
+# An idle daemon's memory is mostly pages of its program. Unless CFLAGS are given, what does not run for each packet,
+# frame or line of a configuration is compiled for size, and tables to unwind the stack are left to the debugger's file.
+# CFLAGS_OF: $(1) is an object without folder and ending.
+ifeq ($(origin CFLAGS),undefined)
+CFLAGS      := -O2 -g -fno-asynchronous-unwind-tables
+OFTEN       := base/% config/% tun/% $(addprefix agent/,agent_tunnel channel conn frame message session tls) test/%
+CFLAGS_OF    = $(CFLAGS) $(if $(filter $(OFTEN),$(1)),,-Os)
+else
+CFLAGS_OF    = $(CFLAGS)
+endif
 
 # Rooms in link order: each may use those to its right (test/layers.sh checks the includes).
 ROOMS       := agent rollback package trustlist tun config base
@@ -85,7 +94,8 @@ USES_rollback  := rollback config base
 USES_agent     := $(ROOMS)
 
 CPP_ALL := -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DSYSCONFDIR='"$(SYSCONFDIR)"' -I. $(MBEDTLS_CFLAGS) $(NL_CFLAGS)
-CC_ALL   = $(CC) $(CPP_ALL) $(WARNINGS) $(HARDEN_C) $(CFLAGS) $(CPPFLAGS)
+CC_ALL   = $(CC) $(CPP_ALL) $(WARNINGS) $(HARDEN_C) $(call CFLAGS_OF,$(1)) $(CPPFLAGS) \
+           $(if $(filter base/clock,$(1)),-DBUILD_EPOCH=$(BUILD_EPOCH))
 LD_ALL   = $(CC) $(HARDEN_L) $(SAN_L) $(CFLAGS) $(LDFLAGS)
 
 MAINS    := agent/main.c agent/fgfmctl.c
@@ -112,7 +122,7 @@ define compile_rule
 $(1)/%.o: %.c
 	@mkdir -p $$(@D)
 	$$(call say,CC)
-	$$(Q)$$(CC_ALL) -MMD -MP -c $$< -o $$@
+	$$(Q)$$(call CC_ALL,$$*) -MMD -MP -c $$< -o $$@
 endef
 $(foreach o,$(sort $(O) $(MBED_O)),$(eval $(call compile_rule,$(o))))
 
@@ -122,7 +132,6 @@ $(O)/%.o: %.S
 	$(Q)$(CC) -I. -c $< -o $@
 
 # The build time is that of the newest source.
-$(O)/base/clock.o: CPPFLAGS += -DBUILD_EPOCH=$(BUILD_EPOCH)
 $(O)/base/clock.o: $(SRC)
 
 $(O)/config/builtin.o: $(wildcard etc/schema.d/*.json)
@@ -135,10 +144,14 @@ $(call ROOM_LIB,$(1)): $(filter $(O)/$(1)/% $(MBED_O)/$(1)/%,$(OBJ))
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_rule,$(r))))
 
-# Another choice of GCM in the same folder makes another library.
-$(call ROOM_LIB,base): $(B)/gcm-$(GCM)
-$(B)/gcm-$(GCM):
-	@mkdir -p $(B) && rm -f $(B)/gcm-* && touch $@
+# Another choice of GCM or MONITOR in the same folder makes another library.
+define choice_rule
+$(call ROOM_LIB,$(1)): $(B)/$(2)-$(3)
+$(B)/$(2)-$(3):
+	@mkdir -p $(B) && rm -f $(B)/$(2)-* && touch $$@
+endef
+$(eval $(call choice_rule,base,gcm,$(GCM)))
+$(eval $(call choice_rule,agent,monitor,$(MONITOR)))
 
 # Calls of functions that never run may stay without a target.
 $(B)/libmicrohttpd.a: $(MHD_ARCHIVE)
@@ -379,6 +392,8 @@ bench-packages: $(B)/bench/package ## measure verifying and installing packages 
 
 bench: all $(BENCH) ## measure footprint, start, a fleet; configuration, packages and the tunnel beside their peers (root)
 	test/bench/bench
+	$(MAKE) B=$(B)/no-monitor O=$(O) MONITOR=no all
+	FGFMD=$(CURDIR)/$(B)/no-monitor/fgfmd FGFMCTL=$(CURDIR)/$(B)/no-monitor/fgfmctl test/bench/bench --idle 0
 	test/bench/config --build $(B)
 	$(MAKE) bench-packages
 	$(MAKE) bench-fleet

@@ -45,6 +45,8 @@ void agent_free(struct agent *a); /* NULL-safe */
 void agent_reload(struct agent *a); /* SIGHUP: bootstrap file and certificates, without dropping a healthy session */
 void agent_stop(struct agent *a);   /* SIGTERM: closes sessions in order, then stops the loop, within 2 seconds */
 
+bool agent_has_monitor(void); /* whether the HTTP service in the namespace is part of this build */
+
 /* `fgfmd -t`: reads and checks every file the daemon would use; each error goes to `say`. How many there were. */
 unsigned agent_check(const char *path, void (*say)(void *ctx, const char *line), void *ctx);
 

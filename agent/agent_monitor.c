@@ -110,3 +110,9 @@ agent_monitor_touch(struct agent *a, bool anew)
 	if (local.family)
 		open_http(a, &local);
 }
+
+bool
+agent_has_monitor(void)
+{
+	return true;
+}

@@ -2,6 +2,12 @@
 #include "agent/agent_private.h"
 #include "base/log.h"
 
+bool
+agent_has_monitor(void)
+{
+	return false;
+}
+
 void
 agent_open_monitor(struct agent *a)
 {

@@ -80,7 +80,8 @@ print_version(void)
 	char tls[32];
 
 	gcm_start(NULL); /* to name the one that would be in use on this machine */
-	printf("fgfmd %s (mbed TLS %s, AES-GCM by %s)\n", VERSION, mbed_version(tls, sizeof(tls)), gcm_name());
+	printf("fgfmd %s (mbed TLS %s, AES-GCM by %s)%s\n", VERSION, mbed_version(tls, sizeof(tls)), gcm_name(),
+	       agent_has_monitor() ? "" : ", without monitoring");
 }
 
 /* -1: go on; otherwise the exit code. */
