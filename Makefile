@@ -64,10 +64,12 @@ NL_LIBS     := -lnl-3
 LIBS_base      := $(MBEDTLS_LIBS) $(GCM_LIBS) -lcjson -lcrypt
 LIBS_config    := $(LIBS_base)
 LIBS_trustlist := $(LIBS_base)
-LIBS_package   := -lz $(LIBS_base)
+# One function of it, the sum over a package: from its archive where there is one, rather than one more library in memory.
+DEFLATE_LIBS ?= $(if $(filter /%,$(shell $(CC) -print-file-name=libdeflate.a)),-l:libdeflate.a,-ldeflate)
+LIBS_package   := -lz $(DEFLATE_LIBS) $(LIBS_base)
 LIBS_tun       := $(NL_LIBS) $(LIBS_base)
 LIBS_rollback  := $(LIBS_base)
-LIBS_agent      = $(MHD_LIBS) -lcares -lz $(NL_LIBS) $(LIBS_base)
+LIBS_agent      = $(MHD_LIBS) -lcares $(NL_LIBS) $(LIBS_package)
 
 # MONITOR=no leaves the HTTP service inside the namespace out, and its library.
 MONITOR     ?= yes

@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "package/container.h"
 #include "package/format.h"
 #include "package/object.h"
@@ -13,26 +15,37 @@
 enum { PIECE = 64 * 1024, STEP = 1024 * 1024 };
 
 struct payload {
-	int fd; /* borrowed */
+	int fd, to_fd; /* borrowed; to_fd: -1, or takes the payload instead of a sink */
 	uint32_t begin, at, left;
 	payload_sink_fn *sink;
 	void *ctx;
 	uint64_t max, done;
 	bool packed, end; /* end: of the zlib stream */
+	bool in_kernel;   /* not packed, from file to file */
 	z_stream z;
 	uint8_t in[PIECE], out[PIECE];
 };
 
 static int
-give(struct payload *p, const uint8_t *data, size_t len, struct err *e)
+count(struct payload *p, size_t len, struct err *e)
 {
-	int rc = 0;
-
 	if (len > p->max - p->done)
 		return err_set(e, -EBADMSG, "payload: at most %llu bytes expected, more found",
 			       (unsigned long long)p->max);
 	p->done += len;
-	if (p->sink && len)
+	return 0;
+}
+
+static int
+give(struct payload *p, const uint8_t *data, size_t len, struct err *e)
+{
+	int rc = count(p, len, e);
+
+	if (rc || !len)
+		return rc;
+	if (p->to_fd >= 0)
+		rc = file_write_all(p->to_fd, data, len);
+	else if (p->sink)
 		rc = p->sink(p->ctx, data, len);
 	return rc ? err_sys(e, rc, "payload") : 0;
 }
@@ -112,10 +125,59 @@ copy(struct payload *p, struct err *e)
 	return rc ? rc : p->left > 0;
 }
 
+static bool
+cannot_here(int error)
+{
+	return error == EXDEV || error == EINVAL || error == ENOSYS || error == EOPNOTSUPP || error == EPERM;
+}
+
+/* From file to file within the kernel. Where that is not possible, or at the file's end, copy() goes on. */
+static int
+copy_range(struct payload *p, struct err *e)
+{
+	uint32_t until = p->left < STEP ? 0 : p->left - STEP;
+
+	while (p->left > until) {
+		off64_t from = p->at;
+		ssize_t n = copy_file_range(p->fd, &from, p->to_fd, NULL, p->left - until, 0);
+		int rc;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && !cannot_here(errno))
+			return err_sys(e, -errno, "payload");
+		if (n <= 0) {
+			p->in_kernel = false;
+			return copy(p, e);
+		}
+		p->at += (uint32_t)n;
+		p->left -= (uint32_t)n;
+		rc = count(p, (size_t)n, e);
+		if (rc)
+			return rc;
+	}
+	return p->left > 0;
+}
+
+/* Nobody takes it, and it is as it came. */
+static int
+skip(struct payload *p, struct err *e)
+{
+	int rc = count(p, p->left, e);
+
+	p->at += rc ? 0 : p->left;
+	p->left = 0;
+	return rc;
+}
+
 int
 payload_step(struct payload *p, struct err *e)
 {
-	return p->packed ? unpack(p, e) : copy(p, e);
+	if (p->packed)
+		return unpack(p, e);
+	if (p->in_kernel)
+		return copy_range(p, e);
+	return p->sink || p->to_fd >= 0 ? copy(p, e) : skip(p, e);
 }
 
 uint32_t
@@ -141,9 +203,8 @@ is_packed(int fd, const struct object_label *l, bool *packed, struct err *e)
 	return rc;
 }
 
-int
-payload_new(int fd, const struct object_label *l, uint32_t max, payload_sink_fn *sink, void *ctx, struct payload **out,
-	    struct err *e)
+static int
+make(int fd, const struct object_label *l, uint32_t max, struct payload **out, struct err *e)
 {
 	uint64_t most = (uint64_t)l->payload_len * FORMAT_RATIO_MAX;
 	struct payload *p = malloc(sizeof(*p));
@@ -154,13 +215,13 @@ payload_new(int fd, const struct object_label *l, uint32_t max, payload_sink_fn 
 		return err_sys(e, -ENOMEM, "payload");
 	rc = is_packed(fd, l, &packed, e);
 	p->fd = fd;
+	p->to_fd = -1;
 	p->begin = p->at = l->payload_at;
 	p->left = l->payload_len;
-	p->sink = sink;
-	p->ctx = ctx;
+	p->sink = NULL;
 	p->max = most < max ? most : max;
 	p->done = 0;
-	p->packed = p->end = false;
+	p->packed = p->end = p->in_kernel = false;
 	p->z = (z_stream){0};
 	if (!rc && packed && inflateInit(&p->z) != Z_OK)
 		rc = err_sys(e, -ENOMEM, "payload");
@@ -170,6 +231,31 @@ payload_new(int fd, const struct object_label *l, uint32_t max, payload_sink_fn 
 	}
 	p->packed = packed;
 	*out = p;
+	return 0;
+}
+
+int
+payload_new(int fd, const struct object_label *l, uint32_t max, payload_sink_fn *sink, void *ctx, struct payload **out,
+	    struct err *e)
+{
+	int rc = make(fd, l, max, out, e);
+
+	if (rc)
+		return rc;
+	(*out)->sink = sink;
+	(*out)->ctx = ctx;
+	return 0;
+}
+
+int
+payload_new_file(int fd, const struct object_label *l, uint32_t max, int to_fd, struct payload **out, struct err *e)
+{
+	int rc = make(fd, l, max, out, e);
+
+	if (rc)
+		return rc;
+	(*out)->to_fd = to_fd;
+	(*out)->in_kernel = !(*out)->packed;
 	return 0;
 }
 

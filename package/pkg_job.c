@@ -55,15 +55,6 @@ drop(struct pkg_job *job, struct item *it)
 		close_fd(&it->source_fd);
 }
 
-static int
-keep_payload(void *ctx, const void *data, size_t len)
-{
-	struct item *it = ctx;
-
-	it->payload_written += len;
-	return file_write_all(it->payload_fd, data, len);
-}
-
 /* --- what becomes of an object --------------------------------------------------------------------------------------
  */
 
@@ -498,8 +489,8 @@ step_unpack(struct pkg_job *job)
 		refuse(job, job->at++, PKG_REFUSAL_TROUBLE, e);
 		return PKG_MORE;
 	}
-	rc = verify_unpack(it->v, keep_payload, it);
-	write_behind(it->payload_fd, it->payload_written, &it->payload_begun);
+	rc = verify_unpack_file(it->v, it->payload_fd);
+	write_behind(it->payload_fd, verify_unpacked(it->v), &it->payload_begun);
 	if (rc > 0)
 		return PKG_MORE;
 	if (!rc && verify_finding(it->v)->failed == VERIFY_NONE)

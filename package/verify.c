@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zlib.h>
+#include <libdeflate.h>
 
 #include "base/err.h"
 #include "package/cms.h"
@@ -13,7 +13,7 @@
 #include "package/payload.h"
 #include "package/types.h"
 
-enum { PIECE = 64 * 1024, STEP = 1024 * 1024 };
+enum { PIECE = 256 * 1024, STEP = 1024 * 1024 };
 
 enum stage { STAGE_TAIL, STAGE_DATA, STAGE_JUDGE, STAGE_READ, STAGE_PAYLOAD, STAGE_DONE };
 
@@ -102,7 +102,7 @@ read_piece(struct verify *v, uint32_t left)
 
 	if (rc)
 		return rc;
-	v->sum = (uint32_t)crc32(v->sum, v->piece, n);
+	v->sum = libdeflate_crc32(v->sum, v->piece, n);
 	if (v->hash && cms_hash_add(v->hash, v->piece, n))
 		return err_sys(&v->f.why, -EIO, "digest");
 	v->done += n;
@@ -112,7 +112,7 @@ read_piece(struct verify *v, uint32_t left)
 static int
 end_data(struct verify *v)
 {
-	v->sum = (uint32_t)crc32(v->sum, v->tail, v->tail_len);
+	v->sum = libdeflate_crc32(v->sum, v->tail, v->tail_len);
 	v->done += v->tail_len;
 	if (v->hash && !v->is_signed && cms_hash_add(v->hash, v->tail, v->tail_len))
 		return err_sys(&v->f.why, -EIO, "digest");
@@ -221,19 +221,17 @@ verify_read(struct verify *v)
 	return v->stage != STAGE_READ;
 }
 
-int
-verify_unpack(struct verify *v, payload_sink_fn *sink, void *ctx)
+static void
+begin_payload(struct verify *v)
 {
-	int rc = 0;
+	v->stage = STAGE_PAYLOAD;
+	v->f.failed = VERIFY_PAYLOAD;
+	v->f.signature = SIGNATURE_BAD;
+}
 
-	if (v->stage != STAGE_READ && v->stage != STAGE_PAYLOAD)
-		return 0;
-	if (v->stage == STAGE_READ) {
-		v->stage = STAGE_PAYLOAD;
-		v->f.failed = VERIFY_PAYLOAD;
-		v->f.signature = SIGNATURE_BAD;
-		rc = payload_new(v->fd, &v->f.label, v->f.kind->max, sink, ctx, &v->payload, &v->f.why);
-	}
+static int
+step_payload(struct verify *v, int rc)
+{
 	if (!rc)
 		rc = payload_step(v->payload, &v->f.why);
 	if (rc)
@@ -242,6 +240,34 @@ verify_unpack(struct verify *v, payload_sink_fn *sink, void *ctx)
 	v->stage = STAGE_DONE;
 	pass(v);
 	return 0;
+}
+
+int
+verify_unpack(struct verify *v, payload_sink_fn *sink, void *ctx)
+{
+	int rc = 0;
+
+	if (v->stage != STAGE_READ && v->stage != STAGE_PAYLOAD)
+		return 0;
+	if (v->stage == STAGE_READ) {
+		begin_payload(v);
+		rc = payload_new(v->fd, &v->f.label, v->f.kind->max, sink, ctx, &v->payload, &v->f.why);
+	}
+	return step_payload(v, rc);
+}
+
+int
+verify_unpack_file(struct verify *v, int to_fd)
+{
+	int rc = 0;
+
+	if (v->stage != STAGE_READ && v->stage != STAGE_PAYLOAD)
+		return 0;
+	if (v->stage == STAGE_READ) {
+		begin_payload(v);
+		rc = payload_new_file(v->fd, &v->f.label, v->f.kind->max, to_fd, &v->payload, &v->f.why);
+	}
+	return step_payload(v, rc);
 }
 
 int
@@ -257,7 +283,7 @@ verify_new(int fd, const struct container_object *o, const struct anchor_check *
 	v->o = *o;
 	v->check = *check;
 	v->f = (struct finding){.signature = SIGNATURE_BAD, .failed = VERIFY_RECORD};
-	v->sum = (uint32_t)crc32(0, Z_NULL, 0);
+	v->sum = libdeflate_crc32(0, NULL, 0);
 	*out = v;
 	return 0;
 }
@@ -283,6 +309,12 @@ uint64_t
 verify_progress(const struct verify *v)
 {
 	return (uint64_t)v->done + (v->payload ? payload_taken(v->payload) : 0);
+}
+
+uint64_t
+verify_unpacked(const struct verify *v)
+{
+	return v->payload ? payload_len(v->payload) : 0;
 }
 
 int

@@ -12,7 +12,7 @@
 set -eu
 
 build="gcc make pkg-config libc6-dev libcrypt-dev linux-libc-dev libmbedtls-dev libnl-3-dev libcjson-dev libc-ares-dev libedit-dev zlib1g-dev"
-build="$build libmicrohttpd-dev"
+build="$build libmicrohttpd-dev libdeflate-dev"
 run="python3 iproute2 openssl faketime util-linux"
 vm="qemu-system-x86 busybox-static cpio e2fsprogs libcmocka-dev"
 test="$run $vm python3-pytest python3-jsonschema curl tftpd-hpa nginx nftables procps strace clang libclang-rt-dev cppcheck mandoc nettle-dev libssl-dev"

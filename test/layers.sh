@@ -50,6 +50,7 @@ only cjson 'base/json\.c|[a-z]+/[a-z_]*_json\.c'
 only ares 'agent/resolve\.c'
 only crypt 'base/password\.c'
 only zlib 'agent/gzip\.c|package/[a-z]+\.c'
+only libdeflate 'package/verify\.c'
 only microhttpd 'agent/monitor\.c'
 only histedit 'agent/fgfmctl\.c'
 for call in clock_gettime gettimeofday 'time(NULL'; do

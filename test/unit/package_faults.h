@@ -1,8 +1,8 @@
 /* package_faults: what rollback_faults.h does, for calls by descriptor, too; and what a power loss would show: when a
  * version becomes current, it has to be on disk.
  *
- * For a test that names "wrap: open write fsync rename unlink link fallocate openat pwrite renameat linkat symlinkat
- * unlinkat mkdirat".
+ * For a test that names "wrap: open write fsync rename unlink link fallocate openat pwrite copy_file_range renameat
+ * linkat symlinkat unlinkat mkdirat".
  */
 #ifndef TEST_UNIT_PACKAGE_FAULTS_H
 #define TEST_UNIT_PACKAGE_FAULTS_H
@@ -67,6 +67,8 @@ ssize_t __wrap_write(int fd, const void *data, size_t len);
 int __wrap_fsync(int fd);
 ssize_t __wrap_pwrite(int fd, const void *data, size_t len, off_t at);
 ssize_t __real_pwrite(int fd, const void *data, size_t len, off_t at);
+ssize_t __wrap_copy_file_range(int from_fd, off64_t *from_at, int to_fd, off64_t *to_at, size_t len, unsigned flags);
+ssize_t __real_copy_file_range(int from_fd, off64_t *from_at, int to_fd, off64_t *to_at, size_t len, unsigned flags);
 int __wrap_renameat(int from_at, const char *from, int to_at, const char *to);
 int __real_renameat(int from_at, const char *from, int to_at, const char *to);
 int __wrap_linkat(int from_at, const char *from, int to_at, const char *to, int flags);
@@ -111,6 +113,22 @@ __wrap_pwrite(int fd, const void *data, size_t len, off_t at)
 	if (faults.kind != FAULT_TORN && faults.kind != FAULT_DIE_TORN)
 		return -1;
 	if (__real_pwrite(fd, data, len / 2, at) < 0)
+		abort();
+	if (faults.kind == FAULT_DIE_TORN)
+		_exit(FAULT_EXIT);
+	errno = faults.error;
+	return -1;
+}
+
+ssize_t
+__wrap_copy_file_range(int from_fd, off64_t *from_at, int to_fd, off64_t *to_at, size_t len, unsigned flags)
+{
+	note_written(to_fd);
+	if (!faults_at_write(true))
+		return __real_copy_file_range(from_fd, from_at, to_fd, to_at, len, flags);
+	if (faults.kind != FAULT_TORN && faults.kind != FAULT_DIE_TORN)
+		return -1;
+	if (__real_copy_file_range(from_fd, from_at, to_fd, to_at, len / 2, flags) < 0)
 		abort();
 	if (faults.kind == FAULT_DIE_TORN)
 		_exit(FAULT_EXIT);

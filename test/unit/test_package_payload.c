@@ -1,4 +1,5 @@
 /* package/payload: everything that is in it and nothing else, in pieces, within bounds. */
+// wrap: copy_file_range
 #include "package/payload.h"
 
 #include <errno.h>
@@ -13,6 +14,29 @@
 #include "test/unit/package_fixture.h"
 
 enum { LONG = 300000, MAX = 1024 * 1024, LEAD = 5 };
+
+/* What the kernel answers: an error, or at most so much at once; 0: as it does. */
+static struct {
+	int error;
+	size_t most;
+	unsigned calls;
+} kernel;
+
+ssize_t __wrap_copy_file_range(int from_fd, off64_t *from_at, int to_fd, off64_t *to_at, size_t len, unsigned flags);
+ssize_t __real_copy_file_range(int from_fd, off64_t *from_at, int to_fd, off64_t *to_at, size_t len, unsigned flags);
+
+ssize_t
+__wrap_copy_file_range(int from_fd, off64_t *from_at, int to_fd, off64_t *to_at, size_t len, unsigned flags)
+{
+	kernel.calls++;
+	if (kernel.error) {
+		errno = kernel.error;
+		return -1;
+	}
+	if (kernel.most && len > kernel.most)
+		len = kernel.most;
+	return __real_copy_file_range(from_fd, from_at, to_fd, to_at, len, flags);
+}
 
 struct taken {
 	uint8_t data[LONG];
@@ -134,6 +158,100 @@ test_bounds(void **state)
 	assert_int_equal(extract(zeros, 1000, 1000, NULL, NULL, &out, &e), 0);
 }
 
+/* `data` into a file that has something in it already. */
+static int
+extract_to(const void *data, size_t len, uint32_t max, int to_fd, uint32_t *out, struct err *e)
+{
+	struct object_label l = {.payload_at = LEAD, .payload_len = (uint32_t)len};
+	int fd = fixture_memory("other", LEAD), rc;
+	struct payload *p = NULL;
+
+	assert_true(fd >= 0);
+	assert_int_equal(file_write_all(fd, data, len), 0);
+	assert_int_equal(file_write_all(fd, "behind", 6), 0);
+	rc = payload_new_file(fd, &l, max, to_fd, &p, e);
+	assert_int_equal(rc, 0);
+	do
+		rc = payload_step(p, e);
+	while (rc > 0);
+	*out = payload_len(p);
+	payload_free(p);
+	close(fd);
+	return rc;
+}
+
+static void
+check_file(const uint8_t *data, size_t len, const uint8_t *plain, size_t plain_len)
+{
+	static uint8_t back[3 * 1024 * 1024];
+	int fd = fixture_memory("there", 5);
+	uint32_t out;
+
+	assert_int_equal(extract_to(data, len, sizeof(back), fd, &out, NULL), 0);
+	assert_int_equal(out, plain_len);
+	assert_int_equal(pread(fd, back, sizeof(back), 0), 5 + plain_len);
+	assert_memory_equal(back, "there", 5);
+	assert_memory_equal(back + 5, plain, plain_len);
+	close(fd);
+}
+
+static void
+test_into_a_file(void **state)
+{
+	enum { SEVERAL_STEPS = 5 * 1024 * 1024 / 2 };
+	static uint8_t plain[SEVERAL_STEPS], packed[SEVERAL_STEPS + 10000];
+	static const int cannot[] = {EXDEV, EINVAL, ENOSYS, EOPNOTSUPP, EPERM};
+	uLongf n = sizeof(packed);
+	struct err e = ERR_NONE;
+	uint32_t out;
+	int fd;
+
+	(void)state;
+	fill(plain, sizeof(plain));
+	assert_int_equal(compress2(packed, &n, plain, sizeof(plain), 1), Z_OK);
+	check_file(packed, n, plain, sizeof(plain));
+	assert_int_equal(kernel.calls, 0);
+	check_file(plain, sizeof(plain), plain, sizeof(plain));
+	assert_int_equal(kernel.calls, 3);
+	kernel.most = 100000;
+	check_file(plain, sizeof(plain), plain, sizeof(plain));
+	for (size_t i = 0; i < sizeof(cannot) / sizeof(cannot[0]); i++) {
+		kernel.error = cannot[i];
+		kernel.calls = 0;
+		check_file(plain, sizeof(plain), plain, sizeof(plain));
+		assert_int_equal(kernel.calls, 1);
+	}
+	kernel.error = ENOSPC;
+	fd = fixture_memory("there", 5);
+	assert_int_equal(extract_to(plain, LONG, MAX, fd, &out, &e), -ENOSPC);
+	kernel.error = 0;
+	assert_int_equal(extract_to(plain, LONG, LONG - 1, fd, &out, &e), -EBADMSG);
+	assert_non_null(strstr(e.text, "at most"));
+	close(fd);
+}
+
+/* The file is shorter than its label said. */
+static void
+test_file_ends_early(void **state)
+{
+	struct object_label l = {.payload_at = LEAD, .payload_len = LONG};
+	int fd = fixture_memory("other and no more", 17), to_fd = fixture_memory("", 0);
+	struct err e = ERR_NONE;
+	struct payload *p = NULL;
+	int rc;
+
+	(void)state;
+	assert_int_equal(payload_new_file(fd, &l, MAX, to_fd, &p, &e), 0);
+	do
+		rc = payload_step(p, &e);
+	while (rc > 0);
+	assert_int_equal(rc, -EBADMSG);
+	assert_non_null(strstr(e.text, "the file's end found"));
+	payload_free(p);
+	close(fd);
+	close(to_fd);
+}
+
 static void
 test_sink_refuses(void **state)
 {
@@ -153,6 +271,8 @@ main(void)
 	    cmocka_unit_test(test_lengths),
 	    cmocka_unit_test(test_packed_cut_off),
 	    cmocka_unit_test(test_bounds),
+	    cmocka_unit_test(test_into_a_file),
+	    cmocka_unit_test(test_file_ends_early),
 	    cmocka_unit_test(test_sink_refuses),
 	};
 

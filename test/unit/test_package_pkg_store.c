@@ -2,7 +2,7 @@
  * whole old or the whole new version, with one before it.
  */
 // wrap: open write fsync rename unlink link fallocate log_event
-// wrap: openat pwrite renameat linkat symlinkat unlinkat mkdirat
+// wrap: openat pwrite copy_file_range renameat linkat symlinkat unlinkat mkdirat
 #include "package/pkg_store.h"
 
 #include <setjmp.h>
