@@ -17,7 +17,8 @@ typedef int payload_sink_fn(void *ctx, const void *data, size_t len);
 int payload_new(int fd, const struct object_label *l, uint32_t max, payload_sink_fn *sink, void *ctx,
 		struct payload **out, struct err *e);
 /* The same into the file `to_fd`, borrowed, from its position on. */
-int payload_new_file(int fd, const struct object_label *l, uint32_t max, int to_fd, struct payload **out, struct err *e);
+int payload_new_file(int fd, const struct object_label *l, uint32_t max, int to_fd, struct payload **out,
+		     struct err *e);
 void payload_free(struct payload *p); /* NULL-safe */
 
 /* A bounded piece of it. 1: there is more; 0: that was all; -EBADMSG, with some of it given away already; -ENOMEM, or

@@ -12,10 +12,10 @@
 struct item {
 	int source_fd; /* owned when it is a copy's; else the package's */
 	struct container_object o;
-	int object_fd, payload_fd;                             /* owned; -1: not yet, or no longer */
+	int object_fd, payload_fd;            /* owned; -1: not yet, or no longer */
 	uint64_t object_begun, payload_begun; /* see write_behind() */
-	struct verify *v;                                      /* owned */
-	unsigned flushed;                                      /* of the two files */
+	struct verify *v;                     /* owned */
+	unsigned flushed;                     /* of the two files */
 	bool asks_unsigned, asks_older;
 	struct pkg_placed placed;
 };
