@@ -378,7 +378,7 @@ class Lab:
         try:
             for namespace in (self.device_ns, self.manager_ns):
                 self.stack.callback(namespace.delete)
-                namespace.create()
+                namespace.add()
             self._join()
         except BaseException:
             self.stack.close()
@@ -393,9 +393,8 @@ class Lab:
             "peer", "name", "eth0", "netns", self.manager_ns.name)
         for namespace, device, v4, v6 in ((self.device_ns, "wan1", DEVICE_IP, DEVICE_IP6),
                                           (self.manager_ns, "eth0", MANAGER_IP, MANAGER_IP6)):
-            namespace.ip("address", "add", f"{v4}/24", "dev", device)
-            namespace.ip("address", "add", f"{v6}/64", "dev", device, "nodad")
-            namespace.ip("link", "set", device, "up")
+            namespace.ip_batch("link set lo up", f"address add {v4}/24 dev {device}",
+                               f"address add {v6}/64 dev {device} nodad", f"link set {device} up")
 
     def link(self, state):
         """Plug or unplug the cable, at the manager's end."""

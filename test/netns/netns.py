@@ -56,8 +56,12 @@ class Namespace:
         self.name = name
         self.path = f"/run/netns/{name}"
 
-    def create(self):
+    def add(self):
+        """As the kernel makes it: even `lo` is down."""
         run("ip", "netns", "add", self.name)
+
+    def create(self):
+        self.add()
         self.ip("link", "set", "lo", "up")
         return self
 
@@ -77,6 +81,10 @@ class Namespace:
 
     def ip(self, *words, **options):
         return run("ip", "-n", self.name, *words, **options)
+
+    def ip_batch(self, *commands):
+        """Several at once: starting a program takes longer than most of them."""
+        return run("ip", "-n", self.name, "-batch", "-", input="".join(f"{command}\n" for command in commands))
 
     def addresses(self, device):
         """'ADDRESS/LENGTH' of a device, without link-local IPv6; empty if there is no such device."""
