@@ -97,7 +97,7 @@ USES_agent     := $(ROOMS)
 
 CPP_ALL := -std=c11 -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DSYSCONFDIR='"$(SYSCONFDIR)"' -I. $(MBEDTLS_CFLAGS) $(NL_CFLAGS)
 CC_ALL   = $(CC) $(CPP_ALL) $(WARNINGS) $(HARDEN_C) $(call CFLAGS_OF,$(1)) $(CPPFLAGS) \
-           $(if $(filter base/clock,$(1)),-DBUILD_EPOCH=$(BUILD_EPOCH))
+           $(if $(filter base/clock,$(1)),-DBUILD_EPOCH=$(BUILD_EPOCH)) $(if $(filter test/bench/%,$(1)),-O3)
 LD_ALL   = $(CC) $(HARDEN_L) $(SAN_L) $(CFLAGS) $(LDFLAGS)
 
 MAINS    := agent/main.c agent/fgfmctl.c
@@ -146,9 +146,11 @@ $(call ROOM_LIB,$(1)): $(filter $(O)/$(1)/% $(MBED_O)/$(1)/%,$(OBJ))
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_rule,$(r))))
 
-# Another choice of GCM or MONITOR in the same folder makes another library.
+# Another choice of GCM or MONITOR in the same folder makes another library. A file that is missing is no reason for that
+# where all are .SECONDARY (below), so the one that marks the choice is phony until it is there.
 define choice_rule
 $(call ROOM_LIB,$(1)): $(B)/$(2)-$(3)
+$(if $(wildcard $(B)/$(2)-$(3)),,.PHONY: $(B)/$(2)-$(3))
 $(B)/$(2)-$(3):
 	@mkdir -p $(B) && rm -f $(B)/$(2)-* && touch $$@
 endef
@@ -244,7 +246,8 @@ fuzz-run: $(FUZZ:%=$(B)/fuzz/%)
 	@test/run-fuzz.sh $(FUZZ_TIME) $^
 
 # One build for the unit tests under the sanitizers and for fuzzing; what a report shows needs no more than -g1.
-SAN_CLANG := CC=clang CFLAGS='-O1 -g1'
+SAN_CFLAGS ?= -O1 -g1
+SAN_CLANG := CC=clang CFLAGS='$(SAN_CFLAGS)'
 SAN_BUILD := B=build-san PACKAGES=$(PACKAGES) $(SAN_CLANG) SANITIZE=fuzzer-no-link,address,undefined
 
 fuzz: ## run each fuzz target for FUZZ_TIME seconds (30)
@@ -312,6 +315,7 @@ VM_CHECK := $(if $(filter x86_64,$(shell uname -m)),$(CHECK_VM),@echo "check-vm:
 
 check-all: ## every test, with nothing installed before
 	$(MAKE) $(JOBS) all
+	test/choices.sh $(B)
 	$(MAKE) lint
 	$(MAKE) $(JOBS) unit
 	$(MAKE) $(JOBS) unit-san
@@ -347,7 +351,6 @@ BENCH_PROGRAMS  := manager traffic bare gcm
 LIBS_bench_manager := -lssl -lcrypto
 LIBS_bench_bare    := $(LIBS_base) -lssl -lcrypto
 LIBS_bench_gcm     := -lmbedcrypto -lcrypto -lnettle -lsodium
-$(O)/test/bench/%.o: CPPFLAGS += -O3
 $(B)/bench/manager: $(O)/test/bench/offload.o
 $(B)/bench/bare: $(call ROOM_LIB,base)
 $(B)/bench/%: $(O)/test/bench/%.o
@@ -394,7 +397,7 @@ bench-packages: $(B)/bench/package ## measure verifying and installing packages 
 	test/bench/packages --build $(B)
 
 bench: all $(BENCH) ## measure footprint, start, a fleet; configuration, packages and the tunnel beside their peers (root)
-	test/bench/bench
+	$(BENCH_ENV) test/bench/bench
 	$(MAKE) B=$(B)/no-monitor O=$(O) MONITOR=no all
 	FGFMD=$(CURDIR)/$(B)/no-monitor/fgfmd FGFMCTL=$(CURDIR)/$(B)/no-monitor/fgfmctl test/bench/bench --idle 0
 	test/bench/config --build $(B)
