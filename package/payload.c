@@ -27,22 +27,21 @@ struct payload {
 };
 
 static int
-count(struct payload *p, size_t len, struct err *e)
+too_much(uint64_t max, struct err *e)
 {
-	if (len > p->max - p->done)
-		return err_set(e, -EBADMSG, "payload: at most %llu bytes expected, more found",
-			       (unsigned long long)p->max);
-	p->done += len;
-	return 0;
+	return err_set(e, -EBADMSG, "payload: at most %llu bytes expected, more found", (unsigned long long)max);
 }
 
 static int
 give(struct payload *p, const uint8_t *data, size_t len, struct err *e)
 {
-	int rc = count(p, len, e);
+	int rc = 0;
 
-	if (rc || !len)
-		return rc;
+	if (len > p->max - p->done)
+		return too_much(p->max, e);
+	p->done += len;
+	if (!len)
+		return 0;
 	if (p->to_fd >= 0)
 		rc = file_write_all(p->to_fd, data, len);
 	else if (p->sink)
@@ -140,7 +139,6 @@ copy_range(struct payload *p, struct err *e)
 	while (p->left > until) {
 		off64_t from = p->at;
 		ssize_t n = copy_file_range(p->fd, &from, p->to_fd, NULL, p->left - until, 0);
-		int rc;
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -152,22 +150,19 @@ copy_range(struct payload *p, struct err *e)
 		}
 		p->at += (uint32_t)n;
 		p->left -= (uint32_t)n;
-		rc = count(p, (size_t)n, e);
-		if (rc)
-			return rc;
+		p->done += (uint32_t)n;
 	}
 	return p->left > 0;
 }
 
 /* Nobody takes it, and it is as it came. */
 static int
-skip(struct payload *p, struct err *e)
+skip(struct payload *p)
 {
-	int rc = count(p, p->left, e);
-
-	p->at += rc ? 0 : p->left;
+	p->at += p->left;
+	p->done += p->left;
 	p->left = 0;
-	return rc;
+	return 0;
 }
 
 int
@@ -177,7 +172,7 @@ payload_step(struct payload *p, struct err *e)
 		return unpack(p, e);
 	if (p->in_kernel)
 		return copy_range(p, e);
-	return p->sink || p->to_fd >= 0 ? copy(p, e) : skip(p, e);
+	return p->sink || p->to_fd >= 0 ? copy(p, e) : skip(p);
 }
 
 uint32_t
@@ -223,6 +218,8 @@ make(int fd, const struct object_label *l, uint32_t max, struct payload **out, s
 	p->done = 0;
 	p->packed = p->end = p->in_kernel = false;
 	p->z = (z_stream){0};
+	if (!rc && !packed && l->payload_len > p->max)
+		rc = too_much(p->max, e);
 	if (!rc && packed && inflateInit(&p->z) != Z_OK)
 		rc = err_sys(e, -ENOMEM, "payload");
 	if (rc) {

@@ -1,11 +1,11 @@
 #include "package/verify.h"
 
 #include <errno.h>
+#include <libdeflate.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <libdeflate.h>
 
 #include "base/err.h"
 #include "package/cms.h"
@@ -32,7 +32,7 @@ struct verify {
 	struct cms_hash *hash; /* owned; NULL: no digest is wanted */
 	uint32_t sum, done;
 	struct payload *payload; /* owned */
-	uint8_t piece[PIECE];
+	uint8_t *piece;          /* owned while the data are read: a job has many objects verified and waiting */
 };
 
 /* --- reading it -----------------------------------------------------------------------------------------------------
@@ -109,9 +109,17 @@ read_piece(struct verify *v, uint32_t left)
 	return 0;
 }
 
+static void
+drop_piece(struct verify *v)
+{
+	free(v->piece);
+	v->piece = NULL;
+}
+
 static int
 end_data(struct verify *v)
 {
+	drop_piece(v);
 	v->sum = libdeflate_crc32(v->sum, v->tail, v->tail_len);
 	v->done += v->tail_len;
 	if (v->hash && !v->is_signed && cms_hash_add(v->hash, v->tail, v->tail_len))
@@ -132,6 +140,10 @@ read_data(struct verify *v)
 	uint32_t end = v->o.len - v->tail_len, until = end - v->done < STEP ? end : v->done + STEP;
 	int rc = 0;
 
+	if (!v->piece)
+		v->piece = malloc(PIECE);
+	if (!v->piece)
+		return err_sys(&v->f.why, -ENOMEM, "object");
 	while (!rc && v->done < until)
 		rc = read_piece(v, until - v->done);
 	if (rc || v->done < end)
@@ -295,6 +307,7 @@ verify_free(struct verify *v)
 		return;
 	payload_free(v->payload);
 	cms_hash_free(v->hash);
+	drop_piece(v);
 	free(v->tail);
 	free(v);
 }

@@ -64,7 +64,7 @@ int verify_unpack(struct verify *v, payload_sink_fn *sink, void *ctx);
 int verify_unpack_file(struct verify *v, int to_fd); /* the same into a file, borrowed, from its position on */
 
 const struct finding *verify_finding(const struct verify *v);
-uint64_t verify_progress(const struct verify *v); /* bytes read, of both passes */
+uint64_t verify_progress(const struct verify *v); /* bytes done with, of both passes */
 uint64_t verify_unpacked(const struct verify *v); /* bytes of the payload that came out so far */
 
 /* All at once, the payload only looked at. 0 with the finding, or -errno when it could not be found out, with a finding

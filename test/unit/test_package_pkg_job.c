@@ -1,8 +1,9 @@
 /* package/pkg_job: an update installs what it may, asks what it must, and otherwise leaves everything as it was. */
-// wrap: log_event
+// wrap: log_event malloc calloc free
 #include "package/pkg_job.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,49 @@
 
 #include "package/pkg_copy.h"
 #include "test/unit/package_box.h"
+
+/* Blocks of 16 kB and more, as these have them: how much there is, and was at most. */
+enum { LARGE_BLOCK = 16 * 1024 };
+
+static size_t large_now, large_most;
+
+void *__wrap_malloc(size_t n);
+void *__real_malloc(size_t n);
+void *__wrap_calloc(size_t count, size_t n);
+void *__real_calloc(size_t count, size_t n);
+void __wrap_free(void *p);
+void __real_free(void *p);
+
+static void *
+note_taken(void *p)
+{
+	size_t n = p ? malloc_usable_size(p) : 0;
+
+	large_now += n >= LARGE_BLOCK ? n : 0;
+	large_most = large_now > large_most ? large_now : large_most;
+	return p;
+}
+
+void *
+__wrap_malloc(size_t n)
+{
+	return note_taken(__real_malloc(n));
+}
+
+void *
+__wrap_calloc(size_t count, size_t n)
+{
+	return note_taken(__real_calloc(count, n));
+}
+
+void
+__wrap_free(void *p)
+{
+	size_t n = p ? malloc_usable_size(p) : 0;
+
+	large_now -= n >= LARGE_BLOCK && n <= large_now ? n : 0;
+	__real_free(p);
+}
 
 #define CASES "test/golden/package/cases.tsv"
 
@@ -709,11 +753,34 @@ test_progress(void **state)
 	pkg_job_free(job);
 }
 
+/* Verified ones wait for the others, and wait without their buffers. */
+static void
+test_many_objects(void **state)
+{
+	struct pkg_job_params p;
+	struct box_script s = {0};
+	struct pkg_result r = {0};
+
+	(void)state;
+	assert_int_equal(box_open(), 0);
+	p = box_params(UPDATE_MANUAL, LEVEL_2);
+	p.families = PKG_ALL;
+	large_now = large_most = 0;
+	assert_int_equal(box_update(&p, box_file("many.pkg"), &s, &r, NULL), 0);
+	assert_int_equal(r.code, 0);
+	assert_string_equal(box_version("aven"), "1.00001");
+	assert_string_equal(box_version("mmdb"), "1.00001");
+	assert_true(large_most >= 256 * 1024 && large_most < 1024 * 1024);
+}
+
 static int
 start(void **state)
 {
 	(void)state;
 	if (fixture_start() || fixture_mkpkg("-o %s/old.pkg idsdb=19.00263"))
+		return -1;
+	if (fixture_mkpkg("-o %s/many.pkg --raw-len 300000 aven=1.00001 virdb=1.00001 etdb=1.00001 exdb=1.00001 "
+			  "avai=1.00001 fldb=1.00001 idsetdb=1.00001 appdb=1.00001 isdb=1.00001 mmdb=1.00001"))
 		return -1;
 	return fixture_mkpkg("-o %s/guide.pkg --raw-len 1200241 --cms-len 3215 idsetdb=19.00264");
 }
@@ -745,6 +812,7 @@ main(void)
 	    cmocka_unit_test(test_deny_list),
 	    cmocka_unit_test(test_too_large),
 	    cmocka_unit_test(test_progress),
+	    cmocka_unit_test(test_many_objects),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);
