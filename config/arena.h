@@ -9,8 +9,8 @@ struct arena_chunk;
 /* All zero is an empty arena. */
 struct arena {
 	struct arena_chunk *chunks; /* newest first */
-	size_t held;                /* bytes of all chunks: the next one is a quarter of them, so that little is left over */
-	size_t next_size;           /* ... but no smaller than this: what was held before the last reset */
+	size_t held;      /* bytes of all chunks; the next is a quarter of them, so that little is left over, … */
+	size_t next_size; /* … or what was held before the last reset, if that is more; within bounds */
 };
 
 /* `n` zeroed bytes, aligned for any object, that live as long as the arena. NULL: no memory. */

@@ -235,7 +235,7 @@ out:
 	return rc;
 }
 
-/* The texts are read once: their pages need not stay. */
+/* A daemon reads the texts once: their pages need not stay. Who reads them again gets them from the file again. */
 static void
 forget_texts(void)
 {

@@ -168,7 +168,7 @@ read_one(struct netlink_watch *w)
 	union {
 		struct nlmsghdr head;
 		char bytes[MESSAGE_BYTES];
-	} in; /* on the stack, so that only the pages a message fills are taken */
+	} in; /* on the stack: most messages fill one page of it */
 	struct sockaddr_nl from = {0};
 	struct iovec iov = {.iov_base = in.bytes, .iov_len = sizeof(in.bytes)};
 	struct msghdr m = {.msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov, .msg_iovlen = 1};

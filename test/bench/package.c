@@ -82,11 +82,12 @@ write_once(int fd, const char *dir)
 	static uint8_t piece[4 * PIECE];
 	int to = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), rc = to < 0 ? fail(dir) : 0;
 	off_t at = 0;
-	ssize_t n;
+	ssize_t n = 0;
 
 	for (; !rc && (n = pread(fd, piece, sizeof(piece), at)) > 0; at += n)
 		rc = file_write_all(to, piece, (size_t)n);
-	return rc; /* open until the end, as a store keeps it: what freeing it takes is not measured */
+	return n < 0 ? fail("cannot read")
+		     : rc; /* open until the end, as a store keeps it: what freeing it takes is not measured */
 }
 
 static int
@@ -170,7 +171,7 @@ main(int argc, char *argv[])
 	size_t before;
 	int fd, rc;
 
-	if (argc < 3 || crypto_start())
+	if (argc < 3 || (!strcmp(argv[1], "write") && argc < 4) || crypto_start())
 		return fail("digest FILE | write FILE DIR | verify FILE ROOT | install FILE ROOT DIR expected");
 	fd = open(argv[2], O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || (argc > 3 && strcmp(argv[1], "write") && anchors_load(argv[3], &anchors, &e)))
