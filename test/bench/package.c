@@ -75,7 +75,7 @@ digest(int fd)
 	return rc;
 }
 
-/* To the end of a file without a name in `dir`, from the start of `fd`. */
+/* All of `fd` into a file without a name in `dir`, which stays open: what freeing it takes is not measured. */
 static int
 write_once(int fd, const char *dir)
 {
@@ -86,8 +86,7 @@ write_once(int fd, const char *dir)
 
 	for (; !rc && (n = pread(fd, piece, sizeof(piece), at)) > 0; at += n)
 		rc = file_write_all(to, piece, (size_t)n);
-	return n < 0 ? fail("cannot read")
-		     : rc; /* open until the end, as a store keeps it: what freeing it takes is not measured */
+	return n < 0 ? fail("cannot read") : rc;
 }
 
 static int

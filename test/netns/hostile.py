@@ -67,6 +67,8 @@ class World:
         self.agent.restart(level=LOG_LEVEL)
         self.manager.wait("ready", since=since, registered=self.registered)
         self._warm_up()
+        # the kernel looks for a second host of this address for a second or two
+        poll(lambda: not self.lab.device_ns.ip("-6", "address", "show", "tentative").stdout, 5, "link-local addresses")
         self._picture, self._memory = self.picture(), self.memory()
 
     def _warm_up(self):
