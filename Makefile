@@ -315,7 +315,7 @@ VM_CHECK := $(if $(filter x86_64,$(shell uname -m)),$(CHECK_VM),@echo "check-vm:
 
 check-all: ## every test, with nothing installed before
 	$(MAKE) $(JOBS) all
-	test/choices.sh $(B)
+	test/choices.sh $(B) GCM=$(if $(filter stock,$(GCM)),nettle,stock) MONITOR=$(if $(filter yes,$(MONITOR)),no,yes)
 	$(MAKE) lint
 	$(MAKE) $(JOBS) unit
 	$(MAKE) $(JOBS) unit-san
