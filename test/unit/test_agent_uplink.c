@@ -1,5 +1,5 @@
 /* agent/uplink: sessions over real connections to a manager on the loopback interface. */
-// wrap: clock_mono epoll_wait
+// wrap: clock_mono epoll_wait mbed_is_pss_refused mbed_conf_pkcs1
 #include "agent/uplink.h"
 
 #include <setjmp.h>
@@ -15,6 +15,7 @@
 #include "agent/listener.h"
 #include "agent/profile.h"
 #include "base/crypto.h"
+#include "base/mbed.h"
 #include "test/unit/fake_manager.h"
 #include "test/unit/netns_fixture.h"
 #include "test/unit/rollback_fixture.h"
@@ -34,6 +35,33 @@ static struct world {
 	char serial[40], target[64], reason[320];
 	char order[256]; /* of ups and downs: "up ", "down ", "DOWN " for the one in use */
 } w;
+
+/* What the library says of a failed handshake; mbedTLS 2.28 would never say it. */
+static struct {
+	bool refused, cured; /* cured: the manager takes the next one */
+	int offered_without;
+} pss;
+
+bool __wrap_mbed_is_pss_refused(const struct mbedtls_ssl_context *ssl, int rc);
+void __wrap_mbed_conf_pkcs1(struct mbedtls_ssl_config *conf);
+void __real_mbed_conf_pkcs1(struct mbedtls_ssl_config *conf);
+
+bool
+__wrap_mbed_is_pss_refused(const struct mbedtls_ssl_context *ssl, int rc)
+{
+	(void)ssl;
+	(void)rc;
+	if (pss.cured)
+		mbedtls_ssl_conf_ciphersuites(&w.fake.conf, mbedtls_ssl_list_ciphersuites());
+	return pss.refused;
+}
+
+void
+__wrap_mbed_conf_pkcs1(struct mbedtls_ssl_config *conf)
+{
+	pss.offered_without++;
+	__real_mbed_conf_pkcs1(conf);
+}
 
 /* --- the owner ---------------------------------------------------------------------------------------------------- */
 
@@ -728,6 +756,71 @@ managers_that_fail(void **state)
 	}
 }
 
+/* None of these is offered to a manager. */
+static void
+start_without_common_suite(void)
+{
+	static const int foreign[] = {MBEDTLS_TLS_RSA_WITH_CAMELLIA_256_CBC_SHA256, 0};
+
+	fake_start(&w.fake, w.loop, "manager");
+	mbedtls_ssl_conf_ciphersuites(&w.fake.conf, foreign);
+}
+
+static bool
+three_came(void)
+{
+	return w.fake.count >= 3;
+}
+
+/* Such a manager is dialled once more at once, and without RSA-PSS from then on. */
+static void
+a_manager_that_signs_with_pss(void **state)
+{
+	int64_t from_ms = clock_mono().ms;
+
+	(void)state;
+	pss.refused = pss.cured = true;
+	pss.offered_without = 0;
+	start_without_common_suite();
+	dial();
+	run_until("up", is_up);
+	assert_int_equal(w.fake.count, 2);
+	assert_int_equal(pss.offered_without, 1);
+	assert_in_range(clock_mono().ms - from_ms, 0, 500);
+	turn_forward(w.loop, 61 * 1000);
+	fake_close(&w.fake.links[1]);
+	run_until("up again", two_are_up);
+	assert_int_equal(w.fake.count, 3);
+	assert_int_equal(pss.offered_without, 2);
+}
+
+/* Where that was not the cause it is one more try, not a tight loop, and RSA-PSS is offered again. */
+static void
+a_manager_that_fails_without_pss_too(void **state)
+{
+	struct uplink_view v;
+
+	(void)state;
+	pss.refused = true;
+	pss.cured = false;
+	pss.offered_without = 0;
+	start_without_common_suite();
+	dial();
+	run_until("once more", two_came);
+	run_quiet();
+	assert_int_equal(w.fake.count, 2);
+	assert_int_equal(pss.offered_without, 1);
+	uplink_view(w.uplink, clock_mono(), &v);
+	assert_null(strstr(v.last_reason, "RSA-PSS"));
+	assert_in_range(v.next_dial_ms, 1, 2000);
+	pss.refused = false;
+	turn_forward(w.loop, v.next_dial_ms);
+	run_until("after the backoff", three_came);
+	run_quiet();
+	assert_int_equal(w.fake.count, 3);
+	assert_int_equal(pss.offered_without, 1);
+}
+
 /* Wire profile, section 3: replies within 60 s, TLS within 60 s. */
 static void
 managers_that_say_nothing(void **state)
@@ -1347,6 +1440,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(nobody_is_taken_while_it_is_off, setup, teardown),
 	    cmocka_unit_test_setup_teardown(one_session, setup, teardown),
 	    cmocka_unit_test_setup_teardown(managers_that_fail, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_manager_that_signs_with_pss, setup, teardown),
+	    cmocka_unit_test_setup_teardown(a_manager_that_fails_without_pss_too, setup, teardown),
 	    cmocka_unit_test_setup_teardown(managers_that_say_nothing, setup, teardown),
 	    cmocka_unit_test_setup_teardown(several_targets, setup, teardown),
 	    cmocka_unit_test_setup_teardown(no_targets_and_no_credentials, setup, teardown),
