@@ -146,7 +146,7 @@ $(call ROOM_LIB,$(1)): $(filter $(O)/$(1)/% $(MBED_O)/$(1)/%,$(OBJ))
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_rule,$(r))))
 
-# Another choice of GCM or MONITOR in the same folder makes another library. A file that is missing is no reason for that
+# Another choice of GCM, MONITOR or MHD_LIBS in the same folder makes another library. A file that is missing is no reason for that
 # where all are .SECONDARY (below), so the one that marks the choice is phony until it is there.
 define choice_rule
 $(call ROOM_LIB,$(1)): $(B)/$(2)-$(3)
@@ -155,7 +155,7 @@ $(B)/$(2)-$(3):
 	@mkdir -p $(B) && rm -f $(B)/$(2)-* && touch $$@
 endef
 $(eval $(call choice_rule,base,gcm,$(GCM)))
-$(eval $(call choice_rule,agent,monitor,$(MONITOR)))
+$(eval $(call choice_rule,agent,monitor,$(if $(filter yes,$(MONITOR)),$(if $(MHD_PLAIN),plain,shared),no)))
 
 # Calls of functions that never run may stay without a target.
 $(B)/libmicrohttpd.a: $(MHD_ARCHIVE)
@@ -315,7 +315,8 @@ VM_CHECK := $(if $(filter x86_64,$(shell uname -m)),$(CHECK_VM),@echo "check-vm:
 
 check-all: ## every test, with nothing installed before
 	$(MAKE) $(JOBS) all
-	test/choices.sh $(B) GCM=$(if $(filter stock,$(GCM)),nettle,stock) MONITOR=$(if $(filter yes,$(MONITOR)),no,yes)
+	test/choices.sh $(B) GCM=$(if $(filter stock,$(GCM)),nettle,stock) MONITOR=$(if $(filter yes,$(MONITOR)),no,yes) \
+	  $(if $(MHD_PLAIN),MHD_LIBS=-lmicrohttpd)
 	$(MAKE) lint
 	$(MAKE) $(JOBS) unit
 	$(MAKE) $(JOBS) unit-san
