@@ -233,17 +233,24 @@ verify_read(struct verify *v)
 	return v->stage != STAGE_READ;
 }
 
-static void
+/* True when the payload's turn begins: the caller then makes it. */
+static bool
 begin_payload(struct verify *v)
 {
+	if (v->stage != STAGE_READ)
+		return false;
 	v->stage = STAGE_PAYLOAD;
 	v->f.failed = VERIFY_PAYLOAD;
 	v->f.signature = SIGNATURE_BAD;
+	return true;
 }
 
+/* `rc`: of making it. */
 static int
 step_payload(struct verify *v, int rc)
 {
+	if (v->stage != STAGE_PAYLOAD)
+		return 0;
 	if (!rc)
 		rc = payload_step(v->payload, &v->f.why);
 	if (rc)
@@ -259,12 +266,8 @@ verify_unpack(struct verify *v, payload_sink_fn *sink, void *ctx)
 {
 	int rc = 0;
 
-	if (v->stage != STAGE_READ && v->stage != STAGE_PAYLOAD)
-		return 0;
-	if (v->stage == STAGE_READ) {
-		begin_payload(v);
+	if (begin_payload(v))
 		rc = payload_new(v->fd, &v->f.label, v->f.kind->max, sink, ctx, &v->payload, &v->f.why);
-	}
 	return step_payload(v, rc);
 }
 
@@ -273,12 +276,8 @@ verify_unpack_file(struct verify *v, int to_fd)
 {
 	int rc = 0;
 
-	if (v->stage != STAGE_READ && v->stage != STAGE_PAYLOAD)
-		return 0;
-	if (v->stage == STAGE_READ) {
-		begin_payload(v);
+	if (begin_payload(v))
 		rc = payload_new_file(v->fd, &v->f.label, v->f.kind->max, to_fd, &v->payload, &v->f.why);
-	}
 	return step_payload(v, rc);
 }
 
