@@ -146,8 +146,8 @@ $(call ROOM_LIB,$(1)): $(filter $(O)/$(1)/% $(MBED_O)/$(1)/%,$(OBJ))
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_rule,$(r))))
 
-# Another choice of GCM, MONITOR or MHD_LIBS in the same folder makes another library. A file that is missing is no reason for that
-# where all are .SECONDARY (below), so the one that marks the choice is phony until it is there.
+# Another choice of GCM, MONITOR or MHD_LIBS in the same folder makes another library. A file that is missing is no reason
+# for that where all are .SECONDARY (below), so the one that marks the choice is phony until it is there.
 define choice_rule
 $(call ROOM_LIB,$(1)): $(B)/$(2)-$(3)
 $(if $(wildcard $(B)/$(2)-$(3)),,.PHONY: $(B)/$(2)-$(3))
